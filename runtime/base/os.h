@@ -1,0 +1,69 @@
+/* The seam to the operating system: files, maps, threads, clocks, folders. os_posix.c and os_win32.c implement it;
+ * no other file calls POSIX or Win32. Paths are UTF-8. */
+#ifndef STO_BASE_OS_H
+#define STO_BASE_OS_H
+
+#include "runtime/base/status.h"
+
+/* ---- files ---- */
+
+/* A whole file mapped read-only. An empty file gives size 0 and data NULL. */
+struct sto_map {
+    const uint8_t *data;
+    uint64_t size;
+    void *handle; /* the open file: kept so that pieces can be read when the map shrinks under us */
+};
+
+/* Errors name the path: not found, a directory, no permission, no address space. */
+enum sto_status sto_map_open(const char *path, struct sto_map *out, struct sto_error *err);
+void sto_map_close(struct sto_map *map);
+/* Reads [offset, offset+size) through the file handle instead of the map: a file that has shrunk gives an error
+ * where touching the map would be a SIGBUS. Safe from several threads. */
+enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *dst, size_t size, struct sto_error *err);
+/* Tells the system that a range will be needed soon, or is not needed any more. Hints only. */
+void sto_map_will_need(const struct sto_map *map, uint64_t offset, uint64_t size);
+void sto_map_dont_need(const struct sto_map *map, uint64_t offset, uint64_t size);
+
+/* A whole file into memory (free with sto_free), at most max_bytes. NUL added after the end, not counted in size. */
+enum sto_status sto_file_read(const char *path, uint64_t max_bytes, char **data, size_t *size, struct sto_error *err);
+/* Writes a file so that a reader sees the old or the new content, never half: temporary name, flush, rename. */
+enum sto_status sto_file_write_atomic(const char *path, const void *data, size_t size, struct sto_error *err);
+bool sto_file_exists(const char *path);
+/* Creates a folder and its parents, private to the user. */
+enum sto_status sto_make_dirs(const char *path, struct sto_error *err);
+
+/* Where caches belong: $XDG_CACHE_HOME/strato, ~/.cache/strato, %LOCALAPPDATA%\strato. "" when there is no home. */
+void sto_cache_dir(char *path, size_t size);
+/* The folder of the running program, without a slash at the end; "" when unknown. */
+void sto_program_dir(char *path, size_t size);
+
+/* ---- threads ---- */
+
+struct sto_thread;
+struct sto_mutex;
+struct sto_cond;
+
+struct sto_thread *sto_thread_start(void (*run)(void *arg), void *arg); /* NULL: none could be started */
+void sto_thread_join(struct sto_thread *thread);                        /* waits, then frees; accepts NULL */
+struct sto_mutex *sto_mutex_create(void);
+void sto_mutex_destroy(struct sto_mutex *mutex);
+void sto_mutex_lock(struct sto_mutex *mutex);
+void sto_mutex_unlock(struct sto_mutex *mutex);
+struct sto_cond *sto_cond_create(void);
+void sto_cond_destroy(struct sto_cond *cond);
+void sto_cond_wait(struct sto_cond *cond, struct sto_mutex *mutex);
+void sto_cond_broadcast(struct sto_cond *cond);
+
+/* Processors this process may use, >= 1. */
+unsigned sto_cpu_count(void);
+
+/* ---- clock and memory ---- */
+
+uint64_t sto_now_ns(void);    /* monotonic */
+uint64_t sto_wall_seed(void); /* something that differs from run to run, for default seeds */
+uint64_t sto_ram_bytes(void); /* of the machine; 0 when unknown */
+/* Peak resident set and present proportional set (resident where there is no such figure), in bytes; 0: unknown. */
+uint64_t sto_process_peak_rss(void);
+uint64_t sto_process_pss(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* libstrato, the engine: tokens in, logits or tokens out.
+ *
+ *   sto_device_open -> sto_model_open -> sto_engine_create -> sto_session_create -> sto_session_eval -> logits
+ *
+ * A device is one Vulkan device. A model is an opened GGUF file: hyperparameters, weights (mapped, not read) and
+ * vocabulary. An engine is a model placed on a device. A session is one sequence of tokens with its KV cache.
+ * host/generate.h sits on top and speaks text.
+ *
+ * Errors: every call that can fail returns enum sto_status (0 is success) and fills a struct sto_error with one
+ * line of text. Nothing here prints, exits, or installs a signal handler.
+ * Threads: different devices, models and engines may be used from different threads at once. One engine and its
+ * sessions must be used by one thread at a time, except for calls marked "any thread".
+ * Ownership: create/open/destroy/close own; get borrows. Destroy and close accept NULL. Destroy in the order
+ * session, engine, model, device. */
+#ifndef STRATO_H
+#define STRATO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- errors ---------------------------------------------------------------------------------------------- */
+
+enum sto_status {
+    STO_OK = 0,
+    STO_ERR_FAILED = 1,     /* failed while running: I/O, a driver's error                        */
+    STO_ERR_USAGE = 2,      /* the caller's arguments are wrong                                   */
+    STO_ERR_MODEL = 3,      /* the model file is damaged or not supported                         */
+    STO_ERR_NO_DEVICE = 4,  /* no usable Vulkan device                                            */
+    STO_ERR_NO_FIT = 5,     /* it does not fit in memory and cannot be made to                    */
+    STO_ERR_CANCELLED = 6,  /* a callback asked to stop                                           */
+    STO_ERR_DEVICE_LOST = 7 /* the device was lost; close it, open it again                       */
+};
+
+struct sto_error {
+    enum sto_status status;
+    char message[1024]; /* one line of UTF-8, no newline at the end, NUL-terminated */
+};
+
+/* "strato 0.1.0", and the short names "ok", "failed", ... Static storage. Any thread. */
+const char *sto_version(void);
+const char *sto_status_name(enum sto_status status);
+
+/* ---- callbacks ------------------------------------------------------------------------------------------- */
+
+enum sto_log_level { STO_LOG_ERROR, STO_LOG_WARNING, STO_LOG_INFO, STO_LOG_DEBUG };
+
+struct sto_callbacks {
+    void *user;
+    /* One line, no newline. May come from any thread of ours. NULL: silent. */
+    void (*log)(void *user, enum sto_log_level level, const char *line);
+    /* what: "weights", "kernels"; done of total in bytes or pieces. Return true to cancel. NULL: none. */
+    bool (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
+};
+
+/* ---- weight formats --------------------------------------------------------------------------------------- */
+
+/* How the elements of a tensor are stored. Block formats pack sto_type_info.block_elems elements into
+ * block_bytes bytes. The layouts are those of GGUF files; runtime/formats/formats.h describes each. */
+enum sto_type {
+    STO_TYPE_F32,
+    STO_TYPE_F16,
+    STO_TYPE_BF16,
+    STO_TYPE_Q4_0,
+    STO_TYPE_Q4_1,
+    STO_TYPE_Q5_0,
+    STO_TYPE_Q5_1,
+    STO_TYPE_Q8_0,
+    STO_TYPE_Q2_K,
+    STO_TYPE_Q3_K,
+    STO_TYPE_Q4_K,
+    STO_TYPE_Q5_K,
+    STO_TYPE_Q6_K,
+    STO_TYPE_IQ4_NL,
+    STO_TYPE_IQ4_XS,
+    STO_TYPE_MXFP4,
+    STO_TYPE_COUNT
+};
+
+/* "F32", "Q4_K"; "?" for a value out of range. Static storage. Any thread. */
+const char *sto_type_name(enum sto_type type);
+
+/* ---- devices ---------------------------------------------------------------------------------------------- */
+
+enum sto_math {
+    STO_MATH_AUTO, /* per weight format, the fastest path that this device has and measured faster */
+    STO_MATH_EXACT /* float products, sums in f32                                                */
+};
+
+struct sto_device_params {
+    const char *name;       /* NULL: the best; "0", "1": index; else part of the device's name, any case */
+    bool validation;        /* Vulkan validation layers with synchronisation checks; errors reach the log  */
+    const char *cache_dir;  /* where pipelines are kept; NULL: the user's cache folder; "": nowhere        */
+    uint32_t subgroup_size; /* 0: what the device plan chooses; for tests                                  */
+    bool no_f16;            /* plan as if the device had no f16 arithmetic; for tests                      */
+    bool no_int_dot;        /* plan as if the device had no integer dot product; for tests                 */
+};
+
+struct sto_device;
+
+enum sto_status sto_device_open(const struct sto_device_params *params, const struct sto_callbacks *callbacks,
+                                struct sto_device **out, struct sto_error *err);
+void sto_device_close(struct sto_device *device);
+
+/* The driver's name for the device. Lives as long as the device. Any thread. */
+const char *sto_device_name(const struct sto_device *device);
+/* Bytes of device memory that this library holds right now, and the most it ever held. Any thread. */
+uint64_t sto_device_bytes(const struct sto_device *device);
+uint64_t sto_device_peak_bytes(const struct sto_device *device);
+
+/* ---- models ----------------------------------------------------------------------------------------------- */
+
+struct sto_model;
+
+/* Opens a GGUF file (the first shard of a split one). Reads the header, maps the weights, checks both.
+ * header_only: accept a file without (all of) its tensor data, for printing and planning. */
+struct sto_model_params {
+    bool header_only;
+};
+
+enum sto_status sto_model_open(const char *path, const struct sto_model_params *params,
+                               const struct sto_callbacks *callbacks, struct sto_model **out, struct sto_error *err);
+void sto_model_close(struct sto_model *model);
+
+const char *sto_model_arch(const struct sto_model *model); /* "llama", "qwen3"; lives as long as the model */
+const char *sto_model_name(const struct sto_model *model); /* general.name, or the file's name            */
+uint32_t sto_model_n_vocab(const struct sto_model *model);
+uint32_t sto_model_n_ctx_train(const struct sto_model *model); /* tokens the model was trained for, >= 1 */
+uint32_t sto_model_n_layers(const struct sto_model *model);
+
+/* ---- engines ---------------------------------------------------------------------------------------------- */
+
+struct sto_engine_params {
+    uint32_t ctx_tokens;    /* 0: fitted, see DESIGN "Context"; else 1 to the trained length                  */
+    uint32_t ubatch_tokens; /* prompt tokens that go through the layers at once; 0: 512                       */
+    enum sto_type kv_type;  /* STO_TYPE_F32, F16, Q8_0 or Q4_0; kv_type_set false: F16                        */
+    bool kv_type_set;
+    enum sto_math math;
+    bool deterministic;   /* with STO_MATH_EXACT: a token's logits do not depend on what shares its batch      */
+    uint64_t vram_bytes;  /* budget for everything on the device; 0: what the driver says is free, less a margin */
+};
+
+struct sto_engine;
+
+/* Places the model's weights on the device. The model and the device must outlive the engine. */
+enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
+                                  const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
+                                  struct sto_engine **out, struct sto_error *err);
+void sto_engine_destroy(struct sto_engine *engine);
+
+struct sto_engine_info {
+    uint32_t ctx_tokens;           /* the context that was chosen                                        */
+    uint32_t ubatch_tokens;
+    uint64_t weight_bytes;         /* weights on the device                                              */
+    uint64_t kv_bytes_per_token;   /* KV cache, all layers                                               */
+    uint64_t read_bytes_per_token; /* weights that one decoded token reads: for GB/s                     */
+    uint64_t scratch_bytes;        /* activations                                                        */
+    uint64_t load_ns;              /* time that sto_engine_create took                                   */
+};
+void sto_engine_get_info(const struct sto_engine *engine, struct sto_engine_info *out);
+
+/* ---- sessions --------------------------------------------------------------------------------------------- */
+
+struct sto_session;
+
+enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session **out, struct sto_error *err);
+void sto_session_destroy(struct sto_session *session);
+
+/* Which rows of logits an eval gives. */
+enum sto_logits { STO_LOGITS_NONE, STO_LOGITS_LAST, STO_LOGITS_ALL };
+
+/* Appends n_tokens >= 1 ids to the sequence. Tokens go through the layers in groups of at most the engine's
+ * ubatch. logits receives [rows, n_vocab] f32, rows = 0, 1 or n_tokens by `want`; may be NULL only for NONE.
+ * STO_ERR_USAGE: an id is out of range, or the context would overflow (nothing is appended then).
+ * After another failure the session's length is what sto_session_length says. */
+enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *tokens, size_t n_tokens,
+                                 enum sto_logits want, float *logits, struct sto_error *err);
+
+/* Tokens in the sequence. */
+uint32_t sto_session_length(const struct sto_session *session);
+/* Forgets all but the first n_tokens; n_tokens <= length. */
+void sto_session_truncate(struct sto_session *session, uint32_t n_tokens);
+
+/* Makes the eval that is running, or the next one, return STO_ERR_CANCELLED at the next group of tokens. Any thread;
+ * safe in a signal handler. */
+void sto_session_cancel(struct sto_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
