@@ -1,0 +1,107 @@
+/* Operations: typed, shape-checked, each records one or a few dispatches. Never allocate, never wait.
+ *
+ * Shapes are [rows, cols], fastest last. A column of a step (one token) is a row of an activation tensor. Impossible
+ * shapes are our own bugs: they are asserted, and fail the recording in release builds. */
+#ifndef STO_OPS_H
+#define STO_OPS_H
+
+#include "runtime/vk/recorder.h"
+
+/* f32 activations on the device. */
+struct sto_tensor {
+    uint64_t address;      /* 16-byte aligned                             */
+    uint32_t rows, cols;
+    uint32_t stride;       /* elements from row to row, a multiple of 4, >= cols */
+};
+
+/* A weight matrix [rows, cols] somewhere in a piece. */
+struct sto_weight {
+    enum sto_type type;
+    uint32_t piece;        /* index in the piece table                     */
+    uint32_t rows, cols;   /* rows outputs, cols inputs; cols a multiple of the block */
+    uint64_t offset;       /* bytes in the piece, a multiple of 16         */
+    uint64_t address;      /* where the piece is now, plus offset: for hazards only, never pushed; 0: absent weight */
+};
+
+/* What every operation needs. */
+struct sto_ops {
+    struct sto_recording *rec;
+    const struct sto_device_plan *plan;
+    uint64_t pieces;       /* device address of the piece table, uint64 per piece */
+    bool exact;            /* float products only                                  */
+    bool deterministic;    /* a column's result does not depend on its neighbours: only kernels that treat columns alone */
+};
+
+struct sto_op_matmul_args {
+    struct sto_tensor y;   /* [n, w.rows]    */
+    struct sto_weight w;
+    struct sto_tensor x;   /* [n, w.cols]    */
+    uint64_t xq;           /* 8-bit form of x as sto_op_quantize made it, or 0: not made, float products are used */
+    uint64_t bias;         /* f32 [w.rows] or 0 */
+    bool accumulate;       /* y += instead of y = */
+};
+
+/* y = x W^T. Picks matrix-vector (n <= 8, or always when deterministic) or matrix-matrix, float or 8-bit, from the plan. */
+void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a);
+/* True when sto_op_matmul would use the 8-bit path for this weight and n columns: then the caller quantises x first. */
+bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n);
+/* xq: 8-bit form of x, STO_Q8_BYTES(x.cols) per row. */
+void sto_op_quantize(struct sto_ops *ops, uint64_t xq, struct sto_tensor x);
+uint64_t sto_op_q8_bytes(uint32_t rows, uint32_t cols);
+
+/* y[c] = scale * w[token of column c]. step: device address of the step block. */
+void sto_op_embed(struct sto_ops *ops, struct sto_tensor y, struct sto_weight w, uint64_t step, float scale);
+/* g: f32 [cols], or 0. y may be x. */
+void sto_op_rmsnorm(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor x, uint64_t g, float eps);
+/* y = act(gate) * up, act: ACT_SILU or ACT_GELU of shaders/shared/args.h. y may be gate. */
+void sto_op_glu(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor gate, struct sto_tensor up, uint32_t act);
+
+struct sto_op_step_args {
+    uint64_t host;                    /* step block in upload memory                        */
+    uint64_t step;                    /* step block in device memory                        */
+    const struct sto_buffer *groups;  /* device buffer of 3 uint32 at offset 0, for indirect dispatch */
+    uint32_t max_cols, n_kv_heads;
+};
+void sto_op_step_begin(struct sto_ops *ops, const struct sto_op_step_args *a);
+
+/* One layer's KV cache as kernels see it. */
+struct sto_kv_layer {
+    enum sto_type type;     /* F32, F16, Q8_0, Q4_0                                        */
+    uint64_t table;         /* device address: uint64 [sequences, pages] of page addresses */
+    uint32_t pages;         /* per sequence                                                */
+    uint32_t n_kv_heads, head_dim;
+    uint64_t base, bytes;   /* the range that all pages of this layer lie in: for hazards  */
+};
+/* Bytes of one page (K and V of KV_PAGE tokens, one layer), and of its K part. */
+uint64_t sto_kv_page_bytes(enum sto_type type, uint32_t n_kv_heads, uint32_t head_dim);
+uint32_t sto_kv_v_offset(enum sto_type type, uint32_t n_kv_heads, uint32_t head_dim);
+
+struct sto_op_rope_kv_args {
+    uint64_t step;
+    struct sto_tensor qkv;       /* [n, (n_heads + 2 n_kv_heads) * head_dim]; q and k parts change in place */
+    struct sto_kv_layer kv;
+    uint64_t freqs;              /* f32 [rope_dims / 2] */
+    uint64_t q_norm, k_norm;     /* f32 [head_dim] or 0 */
+    uint32_t n_heads, rope_dims, rope_kind; /* ROPE_* */
+    float eps, rope_scale;
+};
+void sto_op_rope_kv(struct sto_ops *ops, const struct sto_op_rope_kv_args *a);
+
+struct sto_op_attention_args {
+    uint64_t step;
+    const struct sto_buffer *groups; /* as in sto_op_step_begin                                     */
+    struct sto_tensor o;             /* [n, n_heads * head_dim]                                     */
+    struct sto_tensor q;             /* [n, >= n_heads * head_dim], head h at columns h * head_dim  */
+    struct sto_kv_layer kv;
+    uint64_t partial;                /* scratch, sto_op_attention_scratch bytes                     */
+    uint32_t n_heads;
+    uint32_t window;                 /* 0: none */
+    float scale, softcap;            /* softcap 0: none */
+};
+/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more). Else prefill. The columns
+ * of a prefill belong to one sequence and have consecutive positions. */
+void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
+/* Scratch bytes for at most n columns at a context of ctx tokens. */
+uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);
+
+#endif

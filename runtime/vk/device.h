@@ -1,0 +1,77 @@
+/* One Vulkan device: buffers with addresses, and a queue with a timeline.
+ *
+ * No Vulkan type appears here; only runtime/vk/ includes volk. A device may be used from several threads for creating
+ * and destroying buffers; recording and submitting belong to one thread at a time.
+ *
+ *   sto_device_open (strato.h) -> snapshot -> device plan -> VkDevice
+ *   buffers -> recorder (recorder.h) -> sto_device_submit -> sto_device_wait */
+#ifndef STO_VK_DEVICE_H
+#define STO_VK_DEVICE_H
+
+#include "runtime/vk/device_plan.h"
+
+/* Lists what is there, in Vulkan's order, without creating a VkDevice. *snapshots is owned by the caller
+ * (sto_free). No Vulkan loader or no device at all: STO_ERR_NO_DEVICE, with how to get one in the text. */
+enum sto_status sto_devices_list(struct sto_device_snapshot **snapshots, uint32_t *n, struct sto_error *err);
+
+const struct sto_device_snapshot *sto_device_get_snapshot(const struct sto_device *device);
+const struct sto_device_plan *sto_device_get_plan(const struct sto_device *device);
+const struct sto_callbacks *sto_device_get_callbacks(const struct sto_device *device);
+
+/* ---- buffers ---- */
+
+enum sto_memory {
+    STO_MEMORY_DEVICE,  /* for kernels; mapped where the plan says device_memory_mapped  */
+    STO_MEMORY_UPLOAD,  /* written by the host, read by kernels                           */
+    STO_MEMORY_READBACK /* written by kernels, read by the host                           */
+};
+
+struct sto_buffer {
+    uint64_t address; /* device address, 256-byte aligned; 0: no buffer     */
+    uint64_t bytes;   /* as asked for                                       */
+    void *mapped;     /* host address, coherent; NULL when not mapped       */
+    struct sto_buffer_impl *impl;
+};
+
+/* Creates a buffer with a device address and memory of its own. STO_ERR_NO_FIT names `what` and the bytes. */
+enum sto_status sto_buffer_create(struct sto_device *device, enum sto_memory memory, uint64_t bytes, const char *what,
+                                  struct sto_buffer *out, struct sto_error *err);
+void sto_buffer_destroy(struct sto_device *device, struct sto_buffer *buffer); /* accepts an empty one; empties it */
+
+/* Device memory that may be used now: budget where the driver reports one (clamped to the heap), less what is in use. */
+uint64_t sto_device_free_bytes(struct sto_device *device);
+
+/* ---- host to device ---- */
+
+/* Copies host bytes into a buffer: straight where it is mapped, else through a staging ring whose copies run while
+ * the caller prepares the next. sto_upload_finish waits for all of them. Not for the decode path. */
+struct sto_uploader;
+enum sto_status sto_uploader_create(struct sto_device *device, struct sto_uploader **out, struct sto_error *err);
+enum sto_status sto_upload(struct sto_uploader *up, const struct sto_buffer *dst, uint64_t offset, const void *src,
+                           uint64_t bytes, struct sto_error *err);
+enum sto_status sto_upload_finish(struct sto_uploader *up, struct sto_error *err);
+void sto_uploader_destroy(struct sto_uploader *up);
+
+/* Reads bytes back and waits; for tests and tools. */
+enum sto_status sto_download(struct sto_device *device, const struct sto_buffer *src, uint64_t offset, void *dst,
+                             uint64_t bytes, struct sto_error *err);
+
+/* ---- pipelines ---- */
+
+/* Makes the pipelines of these kernels now, on several threads; without it each is made at its first use. progress
+ * ("kernels") goes to the device's callbacks. */
+enum sto_status sto_device_prepare(struct sto_device *device, const enum sto_kernel *kernels, uint32_t n,
+                                   struct sto_error *err);
+
+/* ---- the queue ---- */
+
+struct sto_recording;
+
+/* Submits a finished recording (recorder.h), which may be submitted again once this one has completed. One
+ * vkQueueSubmit2 call. *ticket is a value of the device's timeline. Allocates nothing of ours. */
+enum sto_status sto_device_submit(struct sto_device *device, struct sto_recording *recording, uint64_t *ticket,
+                                  struct sto_error *err);
+/* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
+enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
+
+#endif

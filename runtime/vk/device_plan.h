@@ -1,0 +1,57 @@
+/* From a snapshot to everything strato decides about a device: a pure function, tested without a GPU. */
+#ifndef STO_VK_DEVICE_PLAN_H
+#define STO_VK_DEVICE_PLAN_H
+
+#include "runtime/vk/kernel_table.h"
+#include "runtime/vk/snapshot.h"
+
+/* What the tests may take away from a device. */
+struct sto_plan_options {
+    uint32_t subgroup_size; /* 0: free choice */
+    bool no_f16, no_int_dot, no_coopmat;
+};
+
+/* Specialisation constants, in constant_id order: 0 is the workgroup size, 1 the required subgroup size (0: the
+ * driver's choice), the rest belong to the kernel's source and are described there. */
+enum { STO_MAX_TUNING = 8 };
+struct sto_tuning {
+    uint32_t values[STO_MAX_TUNING];
+    uint32_t n_values;
+    uint32_t required_subgroup_size; /* 0: none */
+};
+
+enum { STO_NO_MEMORY_TYPE = 0xffffffffu };
+
+struct sto_device_plan {
+    uint32_t compute_family, transfer_family; /* equal when there is no separate transfer queue */
+    bool has_transfer_queue;
+    uint32_t device_memory_type;   /* where weights live                                              */
+    uint32_t upload_memory_type;   /* host visible, for writing                                       */
+    uint32_t readback_memory_type; /* host visible, cached where there is such a type                 */
+    bool device_memory_mapped;     /* device_memory_type is host visible too and large (CPU driver, integrated, ReBAR) */
+    bool unified_memory;           /* device memory is system memory: no copies are worth it          */
+    uint32_t subgroup_size;        /* what kernels will run with                                      */
+    bool require_subgroup_size;
+    bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
+    uint64_t device_heap_bytes;
+    uint8_t features_wanted[32];   /* reserved for the feature chain; see device.c                    */
+
+    /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. */
+    enum sto_kernel embed[STO_TYPE_COUNT];
+    enum sto_kernel matvec[STO_TYPE_COUNT];    /* float products, 1 to 8 columns                      */
+    enum sto_kernel matvec_q8[STO_TYPE_COUNT]; /* activations in 8 bits, integer dot products         */
+    enum sto_kernel matmul[STO_TYPE_COUNT];    /* float products, many columns                        */
+    enum sto_kernel matmul_q8[STO_TYPE_COUNT];
+    bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */
+    struct sto_tuning tuning[STO_KERNEL_COUNT];
+    bool usable[STO_KERNEL_COUNT];             /* the device has what the kernel needs                */
+};
+
+/* STO_ERR_NO_DEVICE says what the device lacks, e.g. "needs bufferDeviceAddress". */
+enum sto_status sto_device_plan_make(const struct sto_device_snapshot *snapshot, const struct sto_plan_options *options,
+                                     struct sto_device_plan *out, struct sto_error *err);
+
+/* Which of n devices is best (index), by kind, then memory; n if none is usable. CPU drivers come last. */
+uint32_t sto_device_choose(const struct sto_device_snapshot *snapshots, uint32_t n);
+
+#endif

@@ -1,0 +1,39 @@
+/* The kernels, as generated from shaders/kernels.txt: an enum and a table. */
+#ifndef STO_VK_KERNEL_TABLE_H
+#define STO_VK_KERNEL_TABLE_H
+
+#include "runtime/strato.h"
+
+/* generated: #define STO_KERNEL_LIST(X) X(matvec_q4_k, "matvec.comp", Q4_K, MatvecArgs, NEEDS) ... one X per line
+ * of kernels.txt; NEEDS is an OR of enum sto_kernel_needs. */
+#include "kernel_list.h"
+
+#define STO_KERNEL_ENUM(name, source, weight, args, needs) STO_KERNEL_##name,
+enum sto_kernel { STO_KERNEL_LIST(STO_KERNEL_ENUM) STO_KERNEL_COUNT };
+#undef STO_KERNEL_ENUM
+
+/* What a kernel needs beyond the base that every device must have (buffer addresses, int64, 8- and 16-bit storage,
+ * subgroup arithmetic). */
+enum sto_kernel_needs {
+    STO_NEEDS_NONE = 0,
+    STO_NEEDS_F16 = 1,     /* f16 arithmetic                       "f16"     */
+    STO_NEEDS_INT_DOT = 2, /* packed integer dot products          "int_dot" */
+    STO_NEEDS_COOPMAT = 4  /* VK_KHR_cooperative_matrix            "coopmat" */
+};
+
+struct sto_kernel_info {
+    const char *name;       /* "matvec_q4_k"                                              */
+    const char *source;     /* "matvec.comp"                                              */
+    enum sto_type weight;   /* STO_TYPE_COUNT: none                                       */
+    uint32_t args_bytes;    /* sizeof its argument struct, <= 128                         */
+    uint32_t needs;         /* enum sto_kernel_needs                                      */
+    const uint32_t *spirv;  /* NULL: left out of this build (the compiler was too old)     */
+    uint32_t spirv_bytes;
+};
+
+/* kernel < STO_KERNEL_COUNT. */
+const struct sto_kernel_info *sto_kernel_get(enum sto_kernel kernel);
+/* STO_KERNEL_COUNT when there is none. */
+enum sto_kernel sto_kernel_by_name(const char *name);
+
+#endif

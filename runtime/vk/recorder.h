@@ -1,0 +1,59 @@
+/* Recording: a list of dispatches that derives its own barriers.
+ *
+ * Every dispatch declares the address ranges that it reads and writes. The recorder keeps the ranges touched since the
+ * last barrier and puts one in front of a dispatch that reads or overwrites what was written, or overwrites what was
+ * read. Kernels that do not depend on each other therefore overlap.
+ *
+ * A recording is cut into command buffers so that none carries more than the device's bound of estimated work (a
+ * driver's watchdog never fires); all of them go to the queue in one submit call, and a recording can be submitted
+ * again and again: what changes from step to step lies in memory.
+ *
+ * Errors stick: after the first, further calls do nothing and sto_recording_finish returns it. */
+#ifndef STO_VK_RECORDER_H
+#define STO_VK_RECORDER_H
+
+#include "runtime/vk/device.h"
+
+enum sto_access { STO_READ = 1, STO_WRITE = 2, STO_READ_WRITE = 3 };
+
+struct sto_use {
+    uint64_t address, bytes;
+    enum sto_access access;
+};
+
+enum { STO_MAX_USES = 16, STO_MAX_ARGS_BYTES = 128 };
+
+struct sto_dispatch {
+    enum sto_kernel kernel;
+    const struct sto_tuning *tuning;  /* NULL: the plan's                                                   */
+    const void *args;                 /* the kernel's argument struct, copied; args_bytes of the kernel table */
+    uint32_t groups[3];               /* workgroups; any number: the recorder splits nothing, kernels index 2D */
+    const struct sto_buffer *indirect; /* groups come from 3 uint32 at indirect_offset instead; read access is implied */
+    uint64_t indirect_offset;
+    const struct sto_use *uses;
+    uint32_t n_uses;                  /* <= STO_MAX_USES                                                    */
+    uint64_t flops, bytes_moved;      /* estimates: for cutting, and for GB/s                               */
+};
+
+struct sto_recording_stats {
+    uint32_t dispatches, barriers, command_buffers;
+    uint64_t flops, bytes_moved;
+};
+
+/* A recording can be begun again after finish and completion of its last submission; its memory is kept. */
+enum sto_status sto_recording_create(struct sto_device *device, struct sto_recording **out, struct sto_error *err);
+void sto_recording_destroy(struct sto_recording *rec);
+void sto_recording_begin(struct sto_recording *rec);
+void sto_record_dispatch(struct sto_recording *rec, const struct sto_dispatch *dispatch);
+void sto_record_copy(struct sto_recording *rec, const struct sto_buffer *dst, uint64_t dst_offset,
+                     const struct sto_buffer *src, uint64_t src_offset, uint64_t bytes);
+void sto_record_fill(struct sto_recording *rec, const struct sto_buffer *dst, uint64_t offset, uint64_t bytes,
+                     uint32_t value); /* offset and bytes are multiples of 4 */
+/* Makes what was written visible to the host, once waited for. */
+enum sto_status sto_recording_finish(struct sto_recording *rec, struct sto_error *err);
+void sto_recording_get_stats(const struct sto_recording *rec, struct sto_recording_stats *out);
+struct sto_device *sto_recording_device(const struct sto_recording *rec);
+/* Fails the recording from an operation that was given impossible shapes (our own bug: asserts in debug builds). */
+void sto_recording_fail(struct sto_recording *rec, const char *why);
+
+#endif

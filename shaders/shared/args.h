@@ -1,0 +1,141 @@
+/* Argument structs of the kernels: pushed as push constants, read by C and by GLSL (std430 and C agree: 8-byte members
+ * first, then 4-byte ones; at most 128 bytes; sizes are asserted in runtime/ops/).
+ *
+ * Addresses are device addresses of what the name says. Weights are found through the piece table (one uint64 address
+ * per piece): address = pieces[piece] + 16 * offset16, so that a recording survives when a piece moves. */
+#ifndef STO_SHARED_ARGS_H
+#define STO_SHARED_ARGS_H
+
+#include "step.h"
+
+#define FLAG_BIAS 1u       /* add bias[row]                       */
+#define FLAG_ACCUMULATE 2u /* add to y instead of overwriting it  */
+
+/* y[c, r] = sum_k w[r, k] x[c, k] (+ bias[r]) (+ y[c, r])   for columns c in [0, n_cols) and rows r in [0, n_out) */
+struct MatArgs {
+    uint64_t pieces;     /* piece table                                                            */
+    uint64_t x;          /* f32 [n_cols, n_in], rows x_stride elements apart; _q8 kernels: see below */
+    uint64_t y;          /* f32 [n_cols, n_out], rows y_stride elements apart                      */
+    uint64_t bias;       /* f32 [n_out], or 0                                                      */
+    uint32_t piece;      /* of w                                                                   */
+    uint32_t offset16;   /* of w in its piece, in units of 16 bytes                                */
+    uint32_t n_in;       /* a multiple of the weight format's block                                */
+    uint32_t n_out;
+    uint32_t n_cols;
+    uint32_t x_stride;
+    uint32_t y_stride;
+    uint32_t flags;      /* FLAG_*                                                                 */
+    uint32_t row0;       /* first row this dispatch works on (large matrices are split by rows)    */
+    uint32_t rows;       /* rows this dispatch works on                                            */
+};
+/* _q8 kernels: x is what quantize_q8 wrote: for each column n_in int8, then (16-byte aligned) for each block of 32 a
+ * struct of two f32: scale d = amax/127, and d * (sum of the 32 int8). Columns are q8_col_bytes(n_in) apart. */
+#define Q8_COL_BYTES(n_in) (((n_in) + ((n_in) / 32u) * 8u + 15u) & ~15u)
+
+/* xq = 8-bit activations of x, as above; n_in a multiple of 32 */
+struct QuantizeArgs {
+    uint64_t x;  /* f32 [n_cols, n_in], rows x_stride apart */
+    uint64_t xq;
+    uint32_t n_in;
+    uint32_t n_cols;
+    uint32_t x_stride;
+    uint32_t reserved;
+};
+
+/* y[c, :] = scale * w[token(c), :] */
+struct EmbedArgs {
+    uint64_t pieces;
+    uint64_t step;     /* step block          */
+    uint64_t y;        /* f32 [n_cols, n_in]  */
+    uint32_t piece;
+    uint32_t offset16;
+    uint32_t n_in;
+    uint32_t n_cols;
+    uint32_t n_vocab;  /* ids are clamped to this, so that a bad id reads nothing foreign */
+    float scale;
+};
+
+/* y[r, i] = g[i] * x[r, i] / sqrt(mean_i(x[r, i]^2) + eps) */
+struct NormArgs {
+    uint64_t x; /* f32 [rows, n], rows x_stride apart */
+    uint64_t y; /* f32 [rows, n], rows y_stride apart; may alias x */
+    uint64_t g; /* f32 [n], or 0 for ones */
+    uint32_t n;
+    uint32_t rows;
+    uint32_t x_stride;
+    uint32_t y_stride;
+    float eps;
+    uint32_t reserved;
+};
+
+/* QK-norm, RoPE and KV write for one layer, in place on q; one workgroup per (head, column).
+ *   qkv  f32 [n_cols, (n_heads + 2 n_kv_heads) * head_dim]: q heads, then k heads, then v heads */
+#define ROPE_NONE 0u
+#define ROPE_NORM 1u /* pairs (2i, 2i+1)            */
+#define ROPE_NEOX 2u /* pairs (i, i + rope_dims/2)  */
+struct RopeKvArgs {
+    uint64_t step;
+    uint64_t qkv;
+    uint64_t freqs;     /* f32 [rope_dims/2]: radians per position of each pair, all scaling applied (host computes them) */
+    uint64_t q_norm;    /* f32 [head_dim] or 0 */
+    uint64_t k_norm;    /* f32 [head_dim] or 0 */
+    uint64_t kv_table;  /* uint64 [n_sequences, kv_pages]: device address of each page of this layer */
+    uint32_t n_cols;
+    uint32_t n_heads;
+    uint32_t n_kv_heads;
+    uint32_t head_dim;  /* a multiple of 32, <= 512 */
+    uint32_t rope_dims; /* even, <= head_dim */
+    uint32_t rope_kind;
+    uint32_t kv_pages;  /* pages per sequence in kv_table */
+    uint32_t v_offset;  /* bytes from a page's beginning to its V part */
+    float eps;
+    float rope_scale;   /* multiplies cos and sin (YaRN's attention factor) */
+};
+/* A KV page of one layer: K [n_kv_heads, KV_PAGE, head_dim], then at v_offset V likewise, in the cache's format;
+ * quantised formats pack each row of head_dim as blocks of 32. */
+
+/* o[c, h, :] = sum_t softmax_t(scale * q[c, h, :] . k[t, kv(h), :]) v[t, kv(h), :]  over t <= position(c)
+ * attn_decode writes partial results per KV piece, attn_merge merges them in order; attn_prefill does all at once. */
+struct AttnArgs {
+    uint64_t step;
+    uint64_t q;         /* f32, column c at q + 4 * c * q_stride, heads head_dim apart       */
+    uint64_t o;         /* f32 [n_cols, n_heads * head_dim]                                   */
+    uint64_t kv_table;
+    uint64_t partial;   /* f32 [n_cols, n_heads, max_pieces, head_dim + 2]: o unnormalised, m, l */
+    uint32_t n_cols;    /* columns of this dispatch                                           */
+    uint32_t col0;      /* first column                                                       */
+    uint32_t n_heads;
+    uint32_t n_kv_heads;
+    uint32_t head_dim;
+    uint32_t q_stride;
+    uint32_t kv_pages;
+    uint32_t v_offset;
+    uint32_t max_pieces;
+    uint32_t window;    /* sliding window in tokens; 0: none */
+    float scale;
+    float softcap;      /* 0: none */
+};
+
+/* y[r, i] = act(gate[r, i]) * up[r, i] */
+#define ACT_SILU 0u
+#define ACT_GELU 1u
+struct GluArgs {
+    uint64_t gate; /* f32 [rows, n], rows stride apart */
+    uint64_t up;   /* likewise                         */
+    uint64_t y;    /* f32 [rows, n]                    */
+    uint32_t n;
+    uint32_t rows;
+    uint32_t stride;
+    uint32_t act;
+};
+
+/* Copies the host's step block to the device and fills the indirect group counts of the attention kernels. */
+struct StepBeginArgs {
+    uint64_t host;     /* step block in upload memory              */
+    uint64_t step;     /* step block in device memory              */
+    uint64_t groups;   /* uint32 [3]: n_pieces, n_kv_heads, n_cols */
+    uint32_t max_cols;
+    uint32_t n_kv_heads;
+};
+
+#endif
