@@ -1,9 +1,31 @@
-# The Vulkan headers, volk and the shader tools.
+# The Vulkan headers, volk and the shader tools, and what these tools can do.
 find_program(GLSLANG NAMES glslangValidator glslang REQUIRED)
 find_program(SPIRV_VAL spirv-val)
 find_path(VOLK_INCLUDE volk.h REQUIRED)
+option(STRATO_SPIRV_OPT "Run spirv-opt -O on every kernel (names and lines are lost)" OFF)
+if(STRATO_SPIRV_OPT)
+  find_program(SPIRV_OPT spirv-opt REQUIRED)
+endif()
+if(NOT SPIRV_VAL)
+  message(WARNING "spirv-val was not found (package spirv-tools): kernels are built without being validated")
+endif()
 
 # volk is compiled in from its header: no link-time dependency on the loader.
 file(WRITE ${PROJECT_BINARY_DIR}/generated/volk_impl.c "#define VOLK_IMPLEMENTATION\n#include <volk.h>\n")
 add_library(strato_volk OBJECT ${PROJECT_BINARY_DIR}/generated/volk_impl.c)
 target_include_directories(strato_volk SYSTEM PUBLIC ${VOLK_INCLUDE})
+
+# Sets OUT to true when the shader compiler (and the validator, where there is one) knows a GLSL extension.
+function(strato_probe_glsl OUT extension)
+  set(source ${PROJECT_BINARY_DIR}/generated/probe_${extension}.comp)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#version 460\n#extension ${extension} : require\nvoid main() {}\n")
+  execute_process(COMMAND ${GLSLANG} --target-env vulkan1.3 -V -o ${source}.spv ${source}
+    RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+  if(failed)
+    set(${OUT} FALSE PARENT_SCOPE)
+  else()
+    set(${OUT} TRUE PARENT_SCOPE)
+  endif()
+endfunction()
+
+strato_probe_glsl(STRATO_GLSL_COOPMAT GL_KHR_cooperative_matrix)

@@ -34,7 +34,6 @@ struct sto_device_plan {
     bool require_subgroup_size;
     bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
     uint64_t device_heap_bytes;
-    uint8_t features_wanted[32];   /* reserved for the feature chain; see device.c                    */
 
     /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. */
     enum sto_kernel embed[STO_TYPE_COUNT];
@@ -43,8 +42,8 @@ struct sto_device_plan {
     enum sto_kernel matmul[STO_TYPE_COUNT];    /* float products, many columns                        */
     enum sto_kernel matmul_q8[STO_TYPE_COUNT];
     bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */
-    struct sto_tuning tuning[STO_KERNEL_COUNT];
-    bool usable[STO_KERNEL_COUNT];             /* the device has what the kernel needs                */
+    struct sto_tuning tuning[STO_KERNEL_ROWS];
+    bool usable[STO_KERNEL_ROWS];              /* the device has what the kernel needs                */
 };
 
 /* STO_ERR_NO_DEVICE says what the device lacks, e.g. "needs bufferDeviceAddress". */

@@ -4,12 +4,15 @@
 
 #include "runtime/strato.h"
 
-/* generated: #define STO_KERNEL_LIST(X) X(matvec_q4_k, "matvec.comp", Q4_K, MatvecArgs, NEEDS) ... one X per line
- * of kernels.txt; NEEDS is an OR of enum sto_kernel_needs. */
+/* generated: #define STO_KERNEL_LIST(X) X(matvec_q4_k, "matvec.comp", Q4_K, sizeof(struct MatArgs), NEEDS, BUILT) ...
+ * one X per line of kernels.txt; NEEDS is an OR of enum sto_kernel_needs; BUILT is 0 for what the shader compiler of
+ * this build does not know. */
 #include "kernel_list.h"
 
-#define STO_KERNEL_ENUM(name, source, weight, args, needs) STO_KERNEL_##name,
+#define STO_KERNEL_ENUM(name, source, weight, args_bytes, needs, built) STO_KERNEL_##name,
 enum sto_kernel { STO_KERNEL_LIST(STO_KERNEL_ENUM) STO_KERNEL_COUNT };
+/* Length of an array with a row per kernel; 1 more, so that it is never 0. */
+enum { STO_KERNEL_ROWS = STO_KERNEL_COUNT + 1 };
 #undef STO_KERNEL_ENUM
 
 /* What a kernel needs beyond the base that every device must have (buffer addresses, int64, 8- and 16-bit storage,
@@ -28,7 +31,7 @@ struct sto_kernel_info {
     uint32_t args_bytes;    /* sizeof its argument struct, <= 128                         */
     uint32_t needs;         /* enum sto_kernel_needs                                      */
     const uint32_t *spirv;  /* NULL: left out of this build (the compiler was too old)     */
-    uint32_t spirv_bytes;
+    const uint32_t *spirv_bytes; /* length of spirv; NULL likewise                         */
 };
 
 /* kernel < STO_KERNEL_COUNT. */

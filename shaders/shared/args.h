@@ -138,4 +138,14 @@ struct StepBeginArgs {
     uint32_t n_kv_heads;
 };
 
+/* y[i] = factor * x[i] + addend */
+struct ProbeArgs {
+    uint64_t x; /* uint32 [n], 16-byte aligned */
+    uint64_t y; /* uint32 [n]; may be x        */
+    uint32_t n; /* a multiple of 4             */
+    uint32_t factor;
+    uint32_t addend;
+    uint32_t reserved;
+};
+
 #endif
