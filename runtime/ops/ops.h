@@ -96,6 +96,7 @@ struct sto_op_attention_args {
     uint64_t partial;                /* scratch, sto_op_attention_scratch bytes                     */
     uint32_t n_heads;
     uint32_t window;                 /* 0: none */
+    uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording (replayed) */
     float scale, softcap;            /* softcap 0: none */
 };
 /* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more). Else prefill. The columns

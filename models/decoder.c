@@ -1,0 +1,247 @@
+/* The one forward pass: every family is this with other switches.
+ *
+ *   tokens -> embed -> x
+ *   each layer:   x -> norm -> q, k, v (+ bias) -> QK-norm, RoPE, KV write -> attention -> output product, added to x
+ *                 x -> norm -> gate, up -> act(gate) * up -> down product, added to x
+ *   x of the wanted columns -> norm -> output product -> logits
+ *
+ * Activations are f32 [columns, width]; x stays f32 throughout. A product whose weight takes 8-bit activations gets
+ * them from one quantisation that its neighbours share. */
+#include "models/model.h"
+#include "shaders/shared/args.h"
+
+/* ---- scratch ---- */
+
+enum buffer { BUF_X, BUF_H, BUF_HQ, BUF_QKV, BUF_ATTN, BUF_PARTIAL, BUF_GATE, BUF_UP, BUF_WIDE_Q, BUF_COUNT };
+enum phase { PHASE_QKV, PHASE_ATTN, PHASE_O, PHASE_FFN_IN, PHASE_FFN_ACT, PHASE_DOWN };
+
+static uint32_t round_up_4(uint32_t n)
+{
+    return (n + 3) & ~3u;
+}
+
+static uint64_t f32_bytes(uint32_t rows, uint32_t cols)
+{
+    return (uint64_t)rows * round_up_4(cols) * sizeof(float);
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t plan_scratch(const struct sto_hparams *h, uint32_t cols, uint32_t ctx_tokens,
+                             struct sto_scratch_item *items)
+{
+    const uint32_t q = h->n_heads * h->head_dim;
+    const uint32_t qkv = q + 2 * h->n_kv_heads * h->head_dim;
+    const struct sto_scratch_item plan[BUF_COUNT] = {
+        [BUF_X] = {.bytes = f32_bytes(cols, h->n_embd), .first = PHASE_QKV, .last = PHASE_DOWN},
+        [BUF_H] = {.bytes = f32_bytes(cols, h->n_embd), .first = PHASE_QKV, .last = PHASE_FFN_IN},
+        [BUF_HQ] = {.bytes = sto_op_q8_bytes(cols, h->n_embd), .first = PHASE_QKV, .last = PHASE_FFN_IN},
+        [BUF_QKV] = {.bytes = f32_bytes(cols, qkv), .first = PHASE_QKV, .last = PHASE_ATTN},
+        [BUF_ATTN] = {.bytes = f32_bytes(cols, q), .first = PHASE_ATTN, .last = PHASE_O},
+        [BUF_PARTIAL] = {.bytes = sto_op_attention_scratch(h->n_heads, h->head_dim, ctx_tokens),
+                         .first = PHASE_ATTN,
+                         .last = PHASE_ATTN},
+        [BUF_GATE] = {.bytes = f32_bytes(cols, h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_DOWN},
+        [BUF_UP] = {.bytes = f32_bytes(cols, h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_FFN_ACT},
+        [BUF_WIDE_Q] = {.bytes = sto_op_q8_bytes(cols, max_u32(h->n_ff, q)), .first = PHASE_O, .last = PHASE_DOWN},
+    };
+    for (int i = 0; i < BUF_COUNT; i++)
+        items[i] = plan[i];
+    return sto_scratch_plan(items, BUF_COUNT);
+}
+
+uint64_t sto_decoder_scratch_bytes(const struct sto_model *model, uint32_t max_cols, uint32_t ctx_tokens)
+{
+    struct sto_scratch_item items[BUF_COUNT];
+    return plan_scratch(&model->h, max_cols, ctx_tokens, items);
+}
+
+/* ---- what one pass works on ---- */
+
+struct pass {
+    const struct sto_hparams *h;
+    struct sto_forward *f;
+    uint32_t layer;
+    struct sto_tensor x, h_norm, qkv, attn, gate, up; /* [n_cols, width] */
+    uint64_t hq, wide_q, partial;                     /* addresses       */
+};
+
+static struct sto_tensor tensor(uint64_t address, uint32_t rows, uint32_t cols)
+{
+    return (struct sto_tensor){.address = address, .rows = rows, .cols = cols, .stride = round_up_4(cols)};
+}
+
+static struct pass begin_pass(const struct sto_model *model, struct sto_forward *f, uint32_t layer)
+{
+    const struct sto_hparams *h = &model->h;
+    struct sto_scratch_item items[BUF_COUNT];
+    (void)plan_scratch(h, f->max_cols, f->ctx_tokens, items);
+    const uint64_t at = f->scratch;
+    const uint32_t q = h->n_heads * h->head_dim;
+    return (struct pass){
+        .h = h,
+        .f = f,
+        .layer = layer,
+        .x = tensor(at + items[BUF_X].offset, f->n_cols, h->n_embd),
+        .h_norm = tensor(at + items[BUF_H].offset, f->n_cols, h->n_embd),
+        .qkv = tensor(at + items[BUF_QKV].offset, f->n_cols, q + 2 * h->n_kv_heads * h->head_dim),
+        .attn = tensor(at + items[BUF_ATTN].offset, f->n_cols, q),
+        .gate = tensor(at + items[BUF_GATE].offset, f->n_cols, h->n_ff),
+        .up = tensor(at + items[BUF_UP].offset, f->n_cols, h->n_ff),
+        .hq = at + items[BUF_HQ].offset,
+        .wide_q = at + items[BUF_WIDE_Q].offset,
+        .partial = at + items[BUF_PARTIAL].offset,
+    };
+}
+
+/* Columns [first, first + cols) of every row. */
+static struct sto_tensor columns_of(struct sto_tensor t, uint32_t first, uint32_t cols)
+{
+    t.address += (uint64_t)first * sizeof(float);
+    t.cols = cols;
+    return t;
+}
+
+static struct sto_weight weight(const struct pass *p, enum sto_weight_role role)
+{
+    return sto_device_weight(p->f->weights, role, p->layer);
+}
+
+/* Makes the 8-bit form of x if any of the given weights wants it; 0 when none does. */
+static uint64_t quantize_for(const struct pass *p, struct sto_tensor x, uint64_t room, const enum sto_weight_role *roles,
+                             uint32_t n_roles)
+{
+    for (uint32_t i = 0; i < n_roles; i++) {
+        const struct sto_weight w = weight(p, roles[i]);
+        if (sto_op_wants_q8(&p->f->ops, &w, x.rows)) {
+            sto_op_quantize(&p->f->ops, room, x);
+            return room;
+        }
+    }
+    return 0;
+}
+
+struct product {
+    enum sto_weight_role role, bias; /* bias == role: none */
+    struct sto_tensor y, x;
+    uint64_t xq;
+    bool accumulate;
+};
+
+static void product(const struct pass *p, const struct product *a)
+{
+    const struct sto_weight w = weight(p, a->role);
+    const struct sto_op_matmul_args args = {
+        .y = a->y,
+        .w = w,
+        .x = a->x,
+        .xq = sto_op_wants_q8(&p->f->ops, &w, a->x.rows) ? a->xq : 0,
+        .bias = a->bias != a->role ? weight(p, a->bias).address : 0,
+        .accumulate = a->accumulate,
+    };
+    sto_op_matmul(&p->f->ops, &args);
+}
+
+/* ---- the pass ---- */
+
+void sto_decoder_record_begin(const struct sto_model *model, struct sto_forward *f)
+{
+    const struct pass p = begin_pass(model, f, 0);
+    const struct sto_op_step_args step = {.host = f->step_host,
+                                          .step = f->step,
+                                          .groups = f->groups,
+                                          .max_cols = f->n_cols,
+                                          .n_kv_heads = p.h->n_kv_heads};
+    sto_op_step_begin(&f->ops, &step);
+    sto_op_embed(&f->ops, p.x, weight(&p, STO_W_TOKEN_EMBD), f->step, p.h->embd_scale);
+}
+
+static void record_qkv(const struct pass *p)
+{
+    static const enum sto_weight_role roles[] = {STO_W_Q, STO_W_K, STO_W_V};
+    const uint32_t q = p->h->n_heads * p->h->head_dim;
+    const uint32_t kv = p->h->n_kv_heads * p->h->head_dim;
+    sto_op_rmsnorm(&p->f->ops, p->h_norm, p->x, weight(p, STO_W_ATTN_NORM).address, p->h->norm_eps);
+    const uint64_t xq = quantize_for(p, p->h_norm, p->hq, roles, 3);
+    product(p, &(struct product){.role = STO_W_Q, .bias = STO_W_Q_BIAS, .y = columns_of(p->qkv, 0, q),
+                                 .x = p->h_norm, .xq = xq});
+    product(p, &(struct product){.role = STO_W_K, .bias = STO_W_K_BIAS, .y = columns_of(p->qkv, q, kv),
+                                 .x = p->h_norm, .xq = xq});
+    product(p, &(struct product){.role = STO_W_V, .bias = STO_W_V_BIAS, .y = columns_of(p->qkv, q + kv, kv),
+                                 .x = p->h_norm, .xq = xq});
+}
+
+static void record_attention(const struct pass *p)
+{
+    const struct sto_hparams *h = p->h;
+    const struct sto_op_rope_kv_args rope = {
+        .step = p->f->step,
+        .qkv = p->qkv,
+        .kv = p->f->kv[p->layer],
+        .freqs = p->f->rope_freqs,
+        .q_norm = weight(p, STO_W_Q_NORM).address,
+        .k_norm = weight(p, STO_W_K_NORM).address,
+        .n_heads = h->n_heads,
+        .rope_dims = h->rope_dims,
+        .rope_kind = h->rope_kind,
+        .eps = h->norm_eps,
+        .rope_scale = h->rope_scale,
+    };
+    sto_op_rope_kv(&p->f->ops, &rope);
+    const struct sto_op_attention_args attention = {
+        .step = p->f->step,
+        .groups = p->f->groups,
+        .o = p->attn,
+        .q = columns_of(p->qkv, 0, h->n_heads * h->head_dim),
+        .kv = p->f->kv[p->layer],
+        .partial = p->partial,
+        .n_heads = h->n_heads,
+        .max_tokens = p->f->max_tokens,
+        .scale = h->attn_scale,
+    };
+    sto_op_attention(&p->f->ops, &attention);
+}
+
+static void record_ffn(const struct pass *p)
+{
+    static const enum sto_weight_role in[] = {STO_W_GATE, STO_W_UP};
+    static const enum sto_weight_role out[] = {STO_W_DOWN};
+    sto_op_rmsnorm(&p->f->ops, p->h_norm, p->x, weight(p, STO_W_FFN_NORM).address, p->h->norm_eps);
+    const uint64_t xq = quantize_for(p, p->h_norm, p->hq, in, 2);
+    product(p, &(struct product){.role = STO_W_GATE, .bias = STO_W_GATE, .y = p->gate, .x = p->h_norm, .xq = xq});
+    product(p, &(struct product){.role = STO_W_UP, .bias = STO_W_UP, .y = p->up, .x = p->h_norm, .xq = xq});
+    sto_op_glu(&p->f->ops, p->gate, p->gate, p->up, p->h->act);
+    const uint64_t wide = quantize_for(p, p->gate, p->wide_q, out, 1);
+    product(p, &(struct product){.role = STO_W_DOWN, .bias = STO_W_DOWN, .y = p->x, .x = p->gate, .xq = wide,
+                                 .accumulate = true});
+}
+
+void sto_decoder_record_layer(const struct sto_model *model, struct sto_forward *f, uint32_t layer)
+{
+    static const enum sto_weight_role out[] = {STO_W_O};
+    const struct pass p = begin_pass(model, f, layer);
+    record_qkv(&p);
+    record_attention(&p);
+    const uint64_t xq = quantize_for(&p, p.attn, p.wide_q, out, 1);
+    product(&p, &(struct product){.role = STO_W_O, .bias = STO_W_O_BIAS, .y = p.x, .x = p.attn, .xq = xq,
+                                  .accumulate = true});
+    record_ffn(&p);
+}
+
+void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward *f, uint32_t first_col,
+                               uint32_t n_rows, struct sto_tensor logits)
+{
+    const struct pass p = begin_pass(model, f, 0);
+    const bool tied = weight(&p, STO_W_OUTPUT).address == 0;
+    const enum sto_weight_role role = tied ? STO_W_TOKEN_EMBD : STO_W_OUTPUT;
+    struct sto_tensor x = p.x;
+    struct sto_tensor h = p.h_norm;
+    x.address += (uint64_t)first_col * x.stride * sizeof(float);
+    x.rows = h.rows = n_rows;
+    sto_op_rmsnorm(&f->ops, h, x, weight(&p, STO_W_OUTPUT_NORM).address, p.h->norm_eps);
+    const uint64_t xq = quantize_for(&p, h, p.hq, &role, 1);
+    product(&p, &(struct product){.role = role, .bias = role, .y = logits, .x = h, .xq = xq});
+}
