@@ -2,7 +2,9 @@
  *
  * Order, fixed and documented (each step sees what the one before left):
  *   1 logit bias   2 repetition, frequency, presence penalties   3 DRY   4 top-k   5 typical   6 top-p   7 min-p
- *   8 XTC   9 temperature   10 draw      (mirostat 2 replaces 4 to 8; temperature 0 is arg-max after 1 to 3)
+ *   8 XTC   9 temperature   10 draw
+ * mirostat 2 replaces 4 to 8 and sees logits after temperature, so that it steers what is drawn from; temperature 0 is
+ * arg-max after 1 to 3. host/sampler_filters.h and host/sampler_history.h give the formulas and their sources.
  * Equal logits are ordered by id, lower first, so results are reproducible. Randomness is counter-based (Philox
  * 4x32-10; Salmon et al., SC 2011): draw i of a seed is a pure function of (seed, i), whatever came before.
  * exp and log are our own polynomials made of single correctly rounded operations, so that the same seed gives the
@@ -52,6 +54,10 @@ enum sto_status sto_sampler_accept(struct sto_sampler *sampler, uint32_t token, 
  * all -infinity or NaN: STO_ERR_FAILED. Allocates nothing. */
 enum sto_status sto_sampler_sample(struct sto_sampler *sampler, const float *logits, uint32_t *token,
                                    struct sto_error *err);
+/* The probabilities [n_vocab] f32 with which the next sto_sampler_sample would draw from these logits: 0 for what is
+ * filtered out. XTC's coin falls as it will in that call. Advances nothing; errors as sample. */
+enum sto_status sto_sampler_probs(struct sto_sampler *sampler, const float *logits, float *probs,
+                                  struct sto_error *err);
 /* As before the first accept; the draw counter starts again. */
 void sto_sampler_reset(struct sto_sampler *sampler);
 
