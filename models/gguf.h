@@ -1,8 +1,9 @@
-/* GGUF files: versions 2 and 3, little-endian, split or whole, mapped and never copied.
+/* GGUF files: versions 2 and 3, little-endian, split or whole. Tensor data is mapped and never copied; the header is
+ * read into memory, so that a file which shrinks later cannot pull keys and names away.
  *
  * The reader trusts nothing: every length, count, offset, type and string is checked against the file before use,
- * and the named limits below bound what a header may ask for. Views point into the map and live as long as the
- * struct sto_gguf. Errors name the file, the key or tensor, and the value. Thread-safe once opened.
+ * and the named limits below bound what a header may ask for. Views live as long as the struct sto_gguf. Errors name
+ * the file, the key or tensor, and the value. Thread-safe once opened.
  * Format: the GGUF specification in the ggml repository, docs/gguf.md. */
 #ifndef STO_GGUF_H
 #define STO_GGUF_H
@@ -18,6 +19,7 @@ enum {
     STO_GGUF_MAX_DIMS = 4,
     STO_GGUF_MAX_ARRAY_DEPTH = 4,       /* arrays of arrays */
     STO_GGUF_MAX_SPLITS = 4096,
+    STO_GGUF_MAX_HEADER_BYTES = 1 << 28, /* of one file */
     STO_GGUF_MAX_ALIGNMENT = 1 << 20
 };
 
@@ -75,7 +77,7 @@ const struct sto_gguf_tensor *sto_gguf_tensor_at(const struct sto_gguf *gguf, si
 const struct sto_gguf_value *sto_gguf_find(const struct sto_gguf *gguf, const char *key);
 const struct sto_gguf_tensor *sto_gguf_find_tensor(const struct sto_gguf *gguf, const char *name);
 
-/* The tensor's bytes in the map; NULL for a file without them. */
+/* The tensor's bytes in the map; NULL for a file without them. Of an unknown type only the address is right. */
 const void *sto_gguf_tensor_data(const struct sto_gguf *gguf, const struct sto_gguf_tensor *tensor);
 
 /* Typed reading of metadata. Any integer kind converts where the value fits; floats convert between F32 and F64.
@@ -89,9 +91,13 @@ enum sto_status sto_gguf_get_bool(const struct sto_gguf *gguf, const char *key, 
 enum sto_status sto_gguf_get_string(const struct sto_gguf *gguf, const char *key, struct sto_view *out,
                                     struct sto_error *err);
 
+/* "u32", "array"; "?" out of range. Static. */
+const char *sto_gguf_kind_name(enum sto_gguf_kind kind);
+
 /* Walks an array of strings: *pos starts at 0; false at the end. The array was checked when the file was opened. */
 bool sto_gguf_next_string(const struct sto_gguf_value *array, size_t *pos, struct sto_view *out);
-/* Element i of an array of any integer or float kind, i < count. */
+/* Element i < count of an array of any integer, bool or float kind, or a scalar of these with i = 0. A U64 above
+ * INT64_MAX wraps in int_at. */
 int64_t sto_gguf_int_at(const struct sto_gguf_value *array, uint64_t i);
 double sto_gguf_float_at(const struct sto_gguf_value *array, uint64_t i);
 

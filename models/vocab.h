@@ -1,5 +1,5 @@
 /* The vocabulary in a model file, as views: what host/tokenizer builds its tables from.
- * Lives as long as the file it was read from (views point into the map; the arrays are owned here). */
+ * Lives as long as the file it was read from (views point into its header; the arrays are owned here). */
 #ifndef STO_VOCAB_H
 #define STO_VOCAB_H
 
@@ -17,7 +17,7 @@ enum sto_token_kind {
     STO_TOKEN_BYTE = 6
 };
 
-enum { STO_TOKEN_NONE = 0xffffffffu };
+#define STO_TOKEN_NONE UINT32_MAX /* no such token */
 
 struct sto_vocab {
     enum sto_vocab_kind kind;

@@ -32,7 +32,7 @@ uint32_t sto_cursor_u32(struct sto_cursor *c)
 uint16_t sto_cursor_u16(struct sto_cursor *c)
 {
     const uint8_t *p = sto_cursor_take(c, 2);
-    return p == NULL ? 0 : (uint16_t)(p[0] | p[1] << 8);
+    return p == NULL ? 0 : (uint16_t)((unsigned)p[0] | (unsigned)p[1] << 8);
 }
 
 uint8_t sto_cursor_u8(struct sto_cursor *c)

@@ -27,6 +27,8 @@ void *sto_calloc(size_t n, size_t size)
 {
     if (n == 0 || size == 0)
         n = size = 1;
+    if (n > SIZE_MAX / size)
+        return NULL;
     return may_allocate() ? counted(calloc(n, size)) : NULL;
 }
 

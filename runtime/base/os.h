@@ -7,7 +7,8 @@
 
 /* ---- files ---- */
 
-/* A whole file mapped read-only. An empty file gives size 0 and data NULL. */
+/* A whole file mapped read-only. An empty file gives size 0 and data NULL. Filled in by hand with a NULL handle it
+ * stands for bytes in memory, which sto_map_read copies. */
 struct sto_map {
     const uint8_t *data;
     uint64_t size;

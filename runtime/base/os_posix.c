@@ -125,19 +125,24 @@ void sto_map_close(struct sto_map *map)
 enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *dst, size_t size, struct sto_error *err)
 {
     const struct map_handle *handle = map->handle;
+    const char *path = handle == NULL ? "memory" : handle->path;
     unsigned char *to = dst;
     if (offset > map->size || size > map->size - offset)
-        return sto_fail(err, STO_ERR_FAILED, "%s: reading %zu bytes at %llu of a file of %llu", handle->path, size,
+        return sto_fail(err, STO_ERR_FAILED, "%s: reading %zu bytes at %llu of a file of %llu", path, size,
                         (unsigned long long)offset, (unsigned long long)map->size);
+    if (handle == NULL && size > 0) {
+        memcpy(dst, map->data + offset, size);
+        return STO_OK;
+    }
     while (size > 0) {
         const ssize_t n = pread(handle->fd, to, size < MAX_IO_BYTES ? size : MAX_IO_BYTES, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail_errno(err, "cannot read", handle->path, errno);
+            return fail_errno(err, "cannot read", path, errno);
         if (n == 0)
             return sto_fail(err, STO_ERR_FAILED, "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)",
-                            handle->path, (unsigned long long)offset, (unsigned long long)map->size);
+                            path, (unsigned long long)offset, (unsigned long long)map->size);
         to += n;
         offset += (uint64_t)n;
         size -= (size_t)n;

@@ -141,20 +141,25 @@ void sto_map_close(struct sto_map *map)
 enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *dst, size_t size, struct sto_error *err)
 {
     const struct map_handle *handle = map->handle;
+    const char *path = handle == NULL ? "memory" : handle->path;
     unsigned char *to = dst;
     if (offset > map->size || size > map->size - offset)
-        return sto_fail(err, STO_ERR_FAILED, "%s: reading %llu bytes at %llu of a file of %llu", handle->path,
+        return sto_fail(err, STO_ERR_FAILED, "%s: reading %llu bytes at %llu of a file of %llu", path,
                         (unsigned long long)size, (unsigned long long)offset, (unsigned long long)map->size);
+    if (handle == NULL && size > 0) {
+        memcpy(dst, map->data + offset, size);
+        return STO_OK;
+    }
     while (size > 0) {
         OVERLAPPED at = {.Offset = (DWORD)offset, .OffsetHigh = (DWORD)(offset >> 32)};
         DWORD n = 0;
         const bool ok = ReadFile(handle->file, to, size < MAX_IO_BYTES ? (DWORD)size : MAX_IO_BYTES, &n, &at);
         const DWORD code = GetLastError();
         if (!ok && code != ERROR_HANDLE_EOF)
-            return fail_code(err, "cannot read", handle->path, code);
+            return fail_code(err, "cannot read", path, code);
         if (n == 0)
             return sto_fail(err, STO_ERR_FAILED, "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)",
-                            handle->path, (unsigned long long)offset, (unsigned long long)map->size);
+                            path, (unsigned long long)offset, (unsigned long long)map->size);
         to += n;
         offset += n;
         size -= n;
