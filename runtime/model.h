@@ -29,9 +29,9 @@ enum sto_weight_role {
     STO_W_GATE,        /* [n_ff, n_embd]                                   */
     STO_W_UP,          /* [n_ff, n_embd]                                   */
     STO_W_DOWN,        /* [n_embd, n_ff]                                   */
-    STO_W_COUNT
+    STO_W_COUNT,
+    STO_W_FIRST_OF_LAYER = STO_W_ATTN_NORM
 };
-enum { STO_W_FIRST_OF_LAYER = STO_W_ATTN_NORM };
 
 /* One weight in the file. Vectors (norms, biases) have rows 1 and become f32 on the device. */
 struct sto_model_weight {

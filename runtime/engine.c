@@ -1,0 +1,229 @@
+/* Building an engine: sizes, the context that fits, buffers, weights. */
+#include "runtime/engine.h"
+
+#include <string.h>
+
+#include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+#include "runtime/fit.h"
+#include "runtime/formats/formats.h"
+
+enum { DEFAULT_UBATCH = 512, MAX_UBATCH = 1 << 16, LOGITS_BYTES = 64 << 20 };
+
+static uint64_t step_bytes(uint32_t cols)
+{
+    return sizeof(struct StepHeader) + (uint64_t)cols * sizeof(struct StepColumn);
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static enum sto_status check_params(struct sto_engine *e, struct sto_error *err)
+{
+    struct sto_engine_params *p = &e->params;
+    const struct sto_hparams *h = &e->model->h;
+    if (!p->kv_type_set)
+        p->kv_type = STO_TYPE_F16;
+    const bool quantised = p->kv_type == STO_TYPE_Q8_0 || p->kv_type == STO_TYPE_Q4_0;
+    if (!quantised && p->kv_type != STO_TYPE_F32 && p->kv_type != STO_TYPE_F16)
+        return sto_fail(err, STO_ERR_USAGE, "the KV cache cannot be %s: f32, f16, q8_0 or q4_0",
+                        sto_type_name(p->kv_type));
+    if (quantised && h->head_dim % 32 != 0)
+        return sto_fail(err, STO_ERR_USAGE, "a %s KV cache needs heads of a multiple of 32, this model's are %u wide",
+                        sto_type_name(p->kv_type), h->head_dim);
+    if (p->ubatch_tokens == 0)
+        p->ubatch_tokens = DEFAULT_UBATCH;
+    if (p->ubatch_tokens > MAX_UBATCH)
+        return sto_fail(err, STO_ERR_USAGE, "a ubatch of %u tokens is more than %d", p->ubatch_tokens, MAX_UBATCH);
+    if (!e->model->has_data)
+        return sto_fail(err, STO_ERR_MODEL, "%s: the file has a header but no weights", e->model->path);
+    return STO_OK;
+}
+
+static void count_reads(struct sto_engine *e)
+{
+    const struct sto_model *m = e->model;
+    bool tied = true;
+    uint64_t embd = 0;
+    for (uint32_t i = 0; i < m->n_weights; i++) {
+        const struct sto_model_weight *w = &m->weights[i];
+        tied = tied && w->role != STO_W_OUTPUT;
+        if (w->role == STO_W_TOKEN_EMBD)
+            embd = w->bytes;
+        else
+            e->info.read_bytes_per_token += w->bytes;
+    }
+    if (tied)
+        e->info.read_bytes_per_token += embd;
+}
+
+static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
+{
+    const struct sto_hparams *h = &e->model->h;
+    const struct sto_model_vtable *v = e->model->vtable;
+    const uint32_t ub = e->info.ubatch_tokens;
+    const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
+    const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
+    struct sto_fit_input in = {
+        .available_bytes = sto_device_free_bytes(e->device),
+        .kv_bytes_per_token = e->info.kv_bytes_per_token,
+        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * h->n_vocab * sizeof(float) + 2 * step_bytes(ub),
+        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE),
+        .trained_tokens = h->n_ctx_train,
+        .wanted_tokens = e->params.ctx_tokens,
+        .granule_tokens = KV_PAGE,
+    };
+    for (uint32_t p = 0; p < e->n_pieces; p++)
+        in.weight_bytes += piece_bytes[p];
+    if (e->params.vram_bytes != 0 && e->params.vram_bytes < in.available_bytes)
+        in.available_bytes = e->params.vram_bytes;
+    e->info.weight_bytes = in.weight_bytes;
+    const enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
+    if (status != STO_OK)
+        sto_error_prefix(err, "%s", e->model->path);
+    return status;
+}
+
+static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *err)
+{
+    const struct sto_hparams *h = &e->model->h;
+    e->kv_pages = (e->info.ctx_tokens + KV_PAGE - 1) / KV_PAGE;
+    e->kv_page_bytes = sto_kv_page_bytes(e->params.kv_type, h->n_kv_heads, h->head_dim);
+    e->kv = sto_calloc(h->n_layers, sizeof *e->kv);
+    if (e->kv == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", h->n_layers);
+    const uint64_t layer_bytes = (uint64_t)STO_MAX_SEQUENCES * e->kv_pages * sizeof(uint64_t);
+    const enum sto_status status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, layer_bytes * h->n_layers,
+                                                     "the KV page table", &e->kv_table, err);
+    if (status != STO_OK)
+        return status;
+    for (uint32_t l = 0; l < h->n_layers; l++) {
+        const uint64_t table = e->kv_table.address + l * layer_bytes;
+        /* Hazards: the table's rows stand for the pages they point to, whichever session's those are. */
+        e->kv[l] = (struct sto_kv_layer){.type = e->params.kv_type, .table = table, .pages = e->kv_pages,
+                                         .n_kv_heads = h->n_kv_heads, .head_dim = h->head_dim,
+                                         .base = table, .bytes = layer_bytes};
+    }
+    return STO_OK;
+}
+
+static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
+{
+    const struct sto_model *m = e->model;
+    const uint32_t ub = e->info.ubatch_tokens;
+    const uint64_t logits = (uint64_t)e->logit_rows * m->h.n_vocab * sizeof(float);
+    e->info.scratch_bytes = m->vtable->scratch_bytes(m, ub, e->info.ctx_tokens);
+    const struct {
+        struct sto_buffer *buffer;
+        enum sto_memory memory;
+        uint64_t bytes;
+        const char *what;
+    } wanted[] = {
+        {&e->piece_table, STO_MEMORY_DEVICE, e->n_pieces * sizeof(uint64_t), "the piece table"},
+        {&e->scratch, STO_MEMORY_DEVICE, e->info.scratch_bytes, "activations"},
+        {&e->step_host, STO_MEMORY_UPLOAD, step_bytes(ub), "the step block"},
+        {&e->step, STO_MEMORY_DEVICE, step_bytes(ub), "the step block"},
+        {&e->groups, STO_MEMORY_DEVICE, 3 * sizeof(uint32_t), "group counts"},
+        {&e->logits, STO_MEMORY_DEVICE, logits, "logits"},
+        {&e->readback, STO_MEMORY_READBACK, logits, "logits"},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        const enum sto_status status = sto_buffer_create(e->device, wanted[i].memory, wanted[i].bytes, wanted[i].what,
+                                                         wanted[i].buffer, err);
+        if (status != STO_OK)
+            return status;
+    }
+    for (uint32_t p = 0; p < e->n_pieces; p++) {
+        const enum sto_status status =
+            piece_bytes[p] == 0 ? STO_OK
+                                : sto_buffer_create(e->device, STO_MEMORY_DEVICE, piece_bytes[p], "weights",
+                                                    &e->pieces[p], err);
+        if (status != STO_OK)
+            return status;
+    }
+    return create_kv_table(e, err);
+}
+
+static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
+{
+    const struct sto_hparams *h = &e->model->h;
+    const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)h->n_vocab * sizeof(float));
+    e->info.ubatch_tokens = min_u32(e->params.ubatch_tokens, h->n_ctx_train);
+    e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
+    e->info.kv_bytes_per_token =
+        sto_kv_page_bytes(e->params.kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
+    count_reads(e);
+    const enum sto_status status = sto_weights_plan(e, piece_bytes, err);
+    return status == STO_OK ? choose_context(e, piece_bytes, err) : status;
+}
+
+enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
+                                  const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
+                                  struct sto_engine **out, struct sto_error *err)
+{
+    const uint64_t start = sto_now_ns();
+    uint64_t *piece_bytes = NULL;
+    enum sto_status status = STO_OK;
+    struct sto_engine *e = sto_calloc(1, sizeof *e);
+    if (e == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for an engine");
+    e->device = device;
+    e->model = model;
+    if (params != NULL)
+        e->params = *params;
+    e->n_pieces = sto_weights_count_pieces(model);
+    e->pieces = sto_calloc(e->n_pieces, sizeof *e->pieces);
+    piece_bytes = sto_calloc(e->n_pieces, sizeof *piece_bytes);
+    if (e->pieces == NULL || piece_bytes == NULL) {
+        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u pieces", e->n_pieces);
+        goto fail;
+    }
+    if ((status = check_params(e, err)) != STO_OK)
+        goto fail;
+    if ((status = size_engine(e, piece_bytes, err)) != STO_OK)
+        goto fail;
+    if ((status = create_buffers(e, piece_bytes, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_uploader_create(device, &e->uploader, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_recording_create(device, &e->decode, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_weights_load(e, callbacks, err)) != STO_OK)
+        goto fail;
+    e->info.load_ns = sto_now_ns() - start;
+    sto_free(piece_bytes);
+    *out = e;
+    return STO_OK;
+fail:
+    sto_free(piece_bytes);
+    sto_engine_destroy(e);
+    return status;
+}
+
+void sto_engine_destroy(struct sto_engine *e)
+{
+    if (e == NULL)
+        return;
+    sto_recording_destroy(e->batch);
+    sto_recording_destroy(e->decode);
+    sto_uploader_destroy(e->uploader);
+    struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
+                                    &e->groups,      &e->logits,  &e->readback,  &e->kv_table};
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+        sto_buffer_destroy(e->device, buffers[i]);
+    for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++)
+        sto_buffer_destroy(e->device, &e->pieces[p]);
+    sto_free(e->pieces);
+    sto_free(e->weights.weights);
+    sto_free(e->kv);
+    sto_free(e);
+}
+
+void sto_engine_get_info(const struct sto_engine *engine, struct sto_engine_info *out)
+{
+    *out = engine->info;
+}

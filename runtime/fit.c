@@ -1,0 +1,77 @@
+/* The largest context that keeps all weights on the device. */
+#include "runtime/fit.h"
+
+#include "runtime/base/status.h"
+
+enum { SMALLEST_FITTED_CTX = 4096 };
+
+static uint64_t bytes_at(const struct sto_fit_input *in, uint32_t tokens)
+{
+    const uint64_t granule = in->granule_tokens > 0 ? in->granule_tokens : 1;
+    const uint64_t rounded = (tokens + granule - 1) / granule * granule;
+    return in->weight_bytes + in->fixed_bytes + rounded * (in->kv_bytes_per_token + in->scratch_bytes_per_token);
+}
+
+static bool fits(const struct sto_fit_input *in, uint32_t tokens)
+{
+    return bytes_at(in, tokens) <= in->available_bytes;
+}
+
+static double gib(uint64_t bytes)
+{
+    return (double)bytes / (1024.0 * 1024.0 * 1024.0);
+}
+
+/* The largest context that would fit, for the error's advice; 0: not even the weights do. */
+static uint32_t largest_fitting(const struct sto_fit_input *in)
+{
+    uint32_t low = 0, high = in->trained_tokens;
+    while (low < high) {
+        const uint32_t middle = low + (high - low + 1) / 2;
+        if (fits(in, middle))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, struct sto_error *err)
+{
+    const uint32_t most = largest_fitting(in);
+    const uint64_t need = bytes_at(in, tokens);
+    const double weights = gib(in->weight_bytes), kv = gib(in->kv_bytes_per_token * tokens);
+    if (most == 0)
+        return sto_fail(err, STO_ERR_NO_FIT,
+                        "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), "
+                        "%.2f GiB is available; a smaller quantisation of the model would fit",
+                        gib(need), weights, tokens, kv, gib(in->available_bytes));
+    return sto_fail(err, STO_ERR_NO_FIT,
+                    "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), %.2f GiB "
+                    "is available; --ctx %u would fit, or --kv q8_0",
+                    gib(need), weights, tokens, kv, gib(in->available_bytes), most);
+}
+
+enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err)
+{
+    if (in->wanted_tokens > in->trained_tokens)
+        return sto_fail(err, STO_ERR_USAGE, "a context of %u tokens was asked for, the model was trained for %u",
+                        in->wanted_tokens, in->trained_tokens);
+    const uint32_t first = in->wanted_tokens != 0 ? in->wanted_tokens : in->trained_tokens;
+    if (fits(in, first)) {
+        *ctx_tokens = first;
+        return STO_OK;
+    }
+    uint32_t smallest = first;
+    if (in->wanted_tokens == 0 && first > SMALLEST_FITTED_CTX) {
+        smallest = SMALLEST_FITTED_CTX;
+        uint32_t best = 0;
+        for (uint64_t tokens = smallest; tokens < first && fits(in, (uint32_t)tokens); tokens *= 2)
+            best = (uint32_t)tokens;
+        if (best != 0) {
+            *ctx_tokens = best;
+            return STO_OK;
+        }
+    }
+    return no_fit(in, smallest, err);
+}

@@ -1,0 +1,21 @@
+/* Choosing the context: a pure function of sizes, tested by table. The rule is DESIGN's "Context". */
+#ifndef STO_FIT_H
+#define STO_FIT_H
+
+#include "runtime/strato.h"
+
+struct sto_fit_input {
+    uint64_t available_bytes;     /* device memory that may be used                                  */
+    uint64_t weight_bytes;
+    uint64_t kv_bytes_per_token;  /* all layers                                                      */
+    uint64_t fixed_bytes;         /* scratch, logits, tables: what does not grow with the context    */
+    uint64_t scratch_bytes_per_token; /* attention's partial results grow with the context           */
+    uint32_t trained_tokens, wanted_tokens; /* wanted 0: fit                                         */
+    uint32_t granule_tokens;      /* contexts are rounded up to this for memory                      */
+};
+
+/* STO_ERR_NO_FIT says what is needed, what there is, and which option would make it fit. STO_ERR_USAGE: wanted is more
+ * than the model was trained for. */
+enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err);
+
+#endif

@@ -1,0 +1,257 @@
+/* A sequence of tokens and its KV cache, and running steps on it.
+ *
+ *   tokens -> step block (host) -> one submit -> logits (read back)
+ *
+ * One token with logits is the decode step: recorded once per engine and replayed. Longer groups are recorded each
+ * time, since their attention knows the lengths when it is recorded. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "runtime/base/mem.h"
+#include "runtime/base/status.h"
+#include "runtime/engine.h"
+
+struct sto_session {
+    struct sto_engine *engine;
+    uint32_t sequence;       /* row of the KV page table */
+    uint32_t length;         /* tokens                   */
+    struct sto_buffer *kv;   /* [n_layers] pages         */
+    _Atomic bool cancelled;
+};
+
+/* ---- creation ---- */
+
+static enum sto_status create_pages(struct sto_session *s, struct sto_error *err)
+{
+    struct sto_engine *e = s->engine;
+    const uint32_t n_layers = e->model->h.n_layers;
+    enum sto_status status = STO_OK;
+    uint64_t *pages = sto_calloc(e->kv_pages, sizeof *pages);
+    s->kv = sto_calloc(n_layers, sizeof *s->kv);
+    if (s->kv == NULL || pages == NULL)
+        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u KV pages", e->kv_pages);
+    for (uint32_t l = 0; l < n_layers && status == STO_OK; l++) {
+        status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, e->kv_pages * e->kv_page_bytes, "the KV cache",
+                                   &s->kv[l], err);
+        for (uint32_t p = 0; p < e->kv_pages && status == STO_OK; p++)
+            pages[p] = s->kv[l].address + p * e->kv_page_bytes;
+        const uint64_t row = ((uint64_t)l * STO_MAX_SEQUENCES + s->sequence) * e->kv_pages * sizeof *pages;
+        if (status == STO_OK)
+            status = sto_upload(e->uploader, &e->kv_table, row, pages, e->kv_pages * sizeof *pages, err);
+    }
+    if (status == STO_OK)
+        status = sto_upload_finish(e->uploader, err);
+    sto_free(pages);
+    return status;
+}
+
+enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session **out, struct sto_error *err)
+{
+    uint32_t sequence = 0;
+    while (sequence < STO_MAX_SEQUENCES && engine->sequence_used[sequence])
+        sequence++;
+    if (sequence == STO_MAX_SEQUENCES)
+        return sto_fail(err, STO_ERR_USAGE, "an engine has at most %d sessions at a time", STO_MAX_SEQUENCES);
+    struct sto_session *s = sto_calloc(1, sizeof *s);
+    if (s == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for a session");
+    s->engine = engine;
+    s->sequence = sequence;
+    engine->sequence_used[sequence] = true;
+    const enum sto_status status = create_pages(s, err);
+    if (status != STO_OK) {
+        sto_session_destroy(s);
+        return status;
+    }
+    *out = s;
+    return STO_OK;
+}
+
+void sto_session_destroy(struct sto_session *s)
+{
+    if (s == NULL)
+        return;
+    for (uint32_t l = 0; s->kv != NULL && l < s->engine->model->h.n_layers; l++)
+        sto_buffer_destroy(s->engine->device, &s->kv[l]);
+    s->engine->sequence_used[s->sequence] = false;
+    sto_free(s->kv);
+    sto_free(s);
+}
+
+/* ---- one step ---- */
+
+struct group {
+    const uint32_t *tokens;
+    uint32_t n;
+    uint32_t n_rows;  /* logits of the last n_rows columns; 0: none */
+    float *logits;    /* [n_rows, n_vocab] or NULL */
+};
+
+static void write_step(struct sto_session *s, const struct group *g)
+{
+    uint8_t *at = s->engine->step_host.mapped;
+    const struct StepHeader header = {.n_cols = g->n, .n_pieces = (s->length + g->n + KV_PAGE - 1) / KV_PAGE};
+    memcpy(at, &header, sizeof header);
+    at += sizeof header;
+    for (uint32_t c = 0; c < g->n; c++) {
+        const struct StepColumn column = {.token = g->tokens[c], .position = s->length + c, .sequence = s->sequence};
+        memcpy(at + c * sizeof column, &column, sizeof column);
+    }
+}
+
+static struct sto_forward make_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
+                                       uint32_t max_tokens)
+{
+    return (struct sto_forward){
+        .ops = {.rec = rec,
+                .plan = sto_device_get_plan(e->device),
+                .pieces = e->piece_table.address,
+                .exact = e->params.math == STO_MATH_EXACT,
+                .deterministic = e->params.deterministic},
+        .weights = &e->weights,
+        .rope_freqs = e->rope_freqs,
+        .scratch = e->scratch.address,
+        .step_host = e->step_host.address,
+        .step = e->step.address,
+        .groups = &e->groups,
+        .kv = e->kv,
+        .n_cols = n_cols,
+        .max_cols = e->info.ubatch_tokens,
+        .ctx_tokens = e->info.ctx_tokens,
+        .max_tokens = max_tokens,
+    };
+}
+
+static void record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
+{
+    const uint32_t n_vocab = e->model->h.n_vocab;
+    const struct sto_tensor logits = {.address = e->logits.address, .rows = n_rows, .cols = n_vocab,
+                                      .stride = n_vocab};
+    e->model->vtable->record_logits(e->model, f, first_col, n_rows, logits);
+    sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * n_vocab * sizeof(float));
+}
+
+/* All layers for n_cols columns, and the logits of n_rows of them from first_col. */
+static enum sto_status record_pass(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
+                                   uint32_t max_tokens, uint32_t first_col, uint32_t n_rows, struct sto_error *err)
+{
+    struct sto_forward f = make_forward(e, rec, n_cols, max_tokens);
+    sto_recording_begin(rec);
+    e->model->vtable->record_begin(e->model, &f);
+    for (uint32_t l = 0; l < e->model->h.n_layers; l++)
+        e->model->vtable->record_layer(e->model, &f, l);
+    if (n_rows > 0)
+        record_logits(e, &f, first_col, n_rows);
+    return sto_recording_finish(rec, err);
+}
+
+static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, struct sto_error *err)
+{
+    uint64_t ticket = 0;
+    const enum sto_status status = sto_device_submit(e->device, rec, &ticket, err);
+    return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
+}
+
+static void read_logits(const struct sto_engine *e, float *logits, uint32_t n_rows)
+{
+    memcpy(logits, e->readback.mapped, (size_t)n_rows * e->model->h.n_vocab * sizeof *logits);
+}
+
+static enum sto_status run_decode(struct sto_session *s, const struct group *g, struct sto_error *err)
+{
+    struct sto_engine *e = s->engine;
+    if (!e->decode_recorded) {
+        const enum sto_status status = record_pass(e, e->decode, 1, 0, 0, 1, err);
+        if (status != STO_OK)
+            return status;
+        e->decode_recorded = true;
+    }
+    const enum sto_status status = run(e, e->decode, err);
+    if (status == STO_OK)
+        read_logits(e, g->logits, 1);
+    return status;
+}
+
+static enum sto_status run_batch(struct sto_session *s, const struct group *g, struct sto_error *err)
+{
+    struct sto_engine *e = s->engine;
+    const uint32_t first = g->n - g->n_rows;
+    uint32_t rows = g->n_rows < e->logit_rows ? g->n_rows : e->logit_rows;
+    enum sto_status status = record_pass(e, e->batch, g->n, s->length + g->n, first, rows, err);
+    if (status == STO_OK)
+        status = run(e, e->batch, err);
+    if (status == STO_OK && rows > 0)
+        read_logits(e, g->logits, rows);
+    for (uint32_t done = rows; done < g->n_rows && status == STO_OK; done += rows) {
+        struct sto_forward f = make_forward(e, e->batch, g->n, s->length + g->n);
+        rows = g->n_rows - done < e->logit_rows ? g->n_rows - done : e->logit_rows;
+        sto_recording_begin(e->batch);
+        record_logits(e, &f, first + done, rows);
+        if ((status = sto_recording_finish(e->batch, err)) == STO_OK)
+            status = run(e, e->batch, err);
+        if (status == STO_OK)
+            read_logits(e, g->logits + (size_t)done * e->model->h.n_vocab, rows);
+    }
+    return status;
+}
+
+/* ---- eval ---- */
+
+static enum sto_status check_eval(const struct sto_session *s, const uint32_t *tokens, size_t n, struct sto_error *err)
+{
+    const uint32_t ctx = s->engine->info.ctx_tokens;
+    const uint32_t n_vocab = s->engine->model->h.n_vocab;
+    if (n == 0)
+        return sto_fail(err, STO_ERR_USAGE, "no tokens to evaluate");
+    if (n > ctx - s->length)
+        return sto_fail(err, STO_ERR_USAGE, "%zu tokens after %u do not fit in a context of %u", n, s->length, ctx);
+    for (size_t i = 0; i < n; i++) {
+        if (tokens[i] >= n_vocab)
+            return sto_fail(err, STO_ERR_USAGE, "token id %u is out of range, the vocabulary has %u", tokens[i],
+                            n_vocab);
+    }
+    return STO_OK;
+}
+
+enum sto_status sto_session_eval(struct sto_session *s, const uint32_t *tokens, size_t n_tokens, enum sto_logits want,
+                                 float *logits, struct sto_error *err)
+{
+    const uint32_t ubatch = s->engine->info.ubatch_tokens;
+    const uint32_t n_vocab = s->engine->model->h.n_vocab;
+    enum sto_status status = check_eval(s, tokens, n_tokens, err);
+    for (size_t done = 0; done < n_tokens && status == STO_OK;) {
+        if (atomic_exchange(&s->cancelled, false))
+            return sto_fail(err, STO_ERR_CANCELLED, "evaluation was cancelled after %zu of %zu tokens", done, n_tokens);
+        const size_t left = n_tokens - done;
+        struct group g = {.tokens = tokens + done, .n = left < ubatch ? (uint32_t)left : ubatch};
+        if (want == STO_LOGITS_ALL) {
+            g.n_rows = g.n;
+            g.logits = logits + done * n_vocab;
+        } else if (want == STO_LOGITS_LAST && g.n == left) {
+            g.n_rows = 1;
+            g.logits = logits;
+        }
+        write_step(s, &g);
+        status = g.n == 1 && g.n_rows == 1 ? run_decode(s, &g, err) : run_batch(s, &g, err);
+        if (status == STO_OK)
+            s->length += g.n;
+        done += g.n;
+    }
+    return status;
+}
+
+uint32_t sto_session_length(const struct sto_session *session)
+{
+    return session->length;
+}
+
+void sto_session_truncate(struct sto_session *session, uint32_t n_tokens)
+{
+    if (n_tokens < session->length)
+        session->length = n_tokens;
+}
+
+void sto_session_cancel(struct sto_session *session)
+{
+    atomic_store(&session->cancelled, true);
+}
