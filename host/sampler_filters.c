@@ -104,10 +104,26 @@ static uint64_t share_of(uint64_t total, float fraction)
 
 /* ---- filters ---------------------------------------------------------------------------------------------- */
 
+/* Index of the largest logit, the lowest id among equals. */
+static size_t best_of(const struct sto_candidates *c)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < c->n; i++)
+        best = c->logit[i] > c->logit[best] ? i : best;
+    return best;
+}
+
 void sto_filter_top_k(struct sto_candidates *c, uint32_t k)
 {
     if (k >= c->n)
         return;
+    if (k == 1) { /* greedy: no selection needed */
+        const size_t best = best_of(c);
+        c->id[0] = c->id[best];
+        c->logit[0] = c->logit[best];
+        c->n = 1;
+        return;
+    }
     for (size_t i = 0; i < c->n; i++)
         c->key[i] = key_of(c->logit[i]);
     keep_largest(c, NULL, k);
@@ -190,9 +206,7 @@ float sto_surprise_bits(float logit, float max, float scale, float log_total)
 void sto_filter_surprise(struct sto_candidates *c, float scale, float max_bits, float *log_total)
 {
     *log_total = log_of_total(c);
-    size_t best = 0;
-    for (size_t i = 1; i < c->n; i++)
-        best = c->logit[i] > c->logit[best] ? i : best;
+    const size_t best = best_of(c);
     size_t kept = 0;
     for (size_t i = 0; i < c->n; i++) {
         if (i == best || sto_surprise_bits(c->logit[i], c->max, scale, *log_total) <= max_bits) {

@@ -129,10 +129,10 @@ static bool is_breaker(const struct sto_history *h, uint32_t token)
     return (h->breakers[token / 32] >> (token % 32) & 1) != 0;
 }
 
-/* base^exponent by squaring, at most FLT_MAX. */
-static float power(float base, uint32_t exponent)
+/* multiplier * base^exponent by squaring, at most FLT_MAX: what is penalised is not forbidden. */
+static float dry_penalty(float multiplier, float base, uint32_t exponent)
 {
-    float result = 1.0f;
+    float result = multiplier;
     for (; exponent > 0; exponent >>= 1) {
         if ((exponent & 1) != 0)
             result *= base;
@@ -181,7 +181,7 @@ void sto_history_dry(const struct sto_history *h, float *logits)
         const uint32_t next = token_back(h, j - 1);
         if (h->longest[next] == 0)
             continue;
-        logits[next] -= h->dry_multiplier * power(h->dry_base, h->longest[next] - h->dry_allowed_length);
+        logits[next] -= dry_penalty(h->dry_multiplier, h->dry_base, h->longest[next] - h->dry_allowed_length);
         h->longest[next] = 0;
     }
 }
