@@ -69,7 +69,7 @@ static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piec
     struct sto_fit_input in = {
         .available_bytes = sto_device_free_bytes(e->device),
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
-        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * h->n_vocab * sizeof(float) + 2 * step_bytes(ub),
+        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub),
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE),
         .trained_tokens = h->n_ctx_train,
         .wanted_tokens = e->params.ctx_tokens,
@@ -113,7 +113,7 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
 {
     const struct sto_model *m = e->model;
     const uint32_t ub = e->info.ubatch_tokens;
-    const uint64_t logits = (uint64_t)e->logit_rows * m->h.n_vocab * sizeof(float);
+    const uint64_t logits = (uint64_t)e->logit_rows * e->logit_stride * sizeof(float);
     e->info.scratch_bytes = m->vtable->scratch_bytes(m, ub, e->info.ctx_tokens);
     const struct {
         struct sto_buffer *buffer;
@@ -149,7 +149,8 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
 static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
 {
     const struct sto_hparams *h = &e->model->h;
-    const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)h->n_vocab * sizeof(float));
+    e->logit_stride = (h->n_vocab + 3) & ~3u;
+    const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)e->logit_stride * sizeof(float));
     e->info.ubatch_tokens = min_u32(e->params.ubatch_tokens, h->n_ctx_train);
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
     e->info.kv_bytes_per_token =

@@ -23,8 +23,8 @@ struct sto_engine {
 
     /* one step */
     struct sto_buffer scratch, step_host, step, groups;
-    struct sto_buffer logits, readback; /* f32 [logit_rows, n_vocab] */
-    uint32_t logit_rows;
+    struct sto_buffer logits, readback; /* f32 [logit_rows, n_vocab], rows logit_stride apart */
+    uint32_t logit_rows, logit_stride;
 
     /* KV: every session has pages of its own; the table finds them */
     struct sto_buffer kv_table;    /* uint64 [n_layers, STO_MAX_SEQUENCES, kv_pages] */

@@ -126,9 +126,9 @@ static void record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t 
 {
     const uint32_t n_vocab = e->model->h.n_vocab;
     const struct sto_tensor logits = {.address = e->logits.address, .rows = n_rows, .cols = n_vocab,
-                                      .stride = n_vocab};
+                                      .stride = e->logit_stride};
     e->model->vtable->record_logits(e->model, f, first_col, n_rows, logits);
-    sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * n_vocab * sizeof(float));
+    sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * e->logit_stride * sizeof(float));
 }
 
 /* All layers for n_cols columns, and the logits of n_rows of them from first_col. */
@@ -154,7 +154,10 @@ static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, stru
 
 static void read_logits(const struct sto_engine *e, float *logits, uint32_t n_rows)
 {
-    memcpy(logits, e->readback.mapped, (size_t)n_rows * e->model->h.n_vocab * sizeof *logits);
+    const float *from = e->readback.mapped;
+    const size_t n_vocab = e->model->h.n_vocab;
+    for (uint32_t r = 0; r < n_rows; r++)
+        memcpy(logits + r * n_vocab, from + (size_t)r * e->logit_stride, n_vocab * sizeof *logits);
 }
 
 static enum sto_status run_decode(struct sto_session *s, const struct group *g, struct sto_error *err)

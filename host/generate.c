@@ -1,0 +1,299 @@
+/* Generating text: prompt to tokens, tokens through a session, logits through the sampler, tokens to streamed text. */
+#include "host/generate.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "host/chat_form.h"
+#include "host/text_stream.h"
+#include "host/tokenizer.h"
+#include "models/model.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+#include "runtime/engine.h"
+
+struct sto_generator {
+    struct sto_engine *engine;
+    struct sto_session *session;
+    struct sto_tokenizer *tokenizer;
+    const struct sto_chat_form *form; /* NULL: none known */
+    float *logits;                    /* [n_vocab]        */
+    char *piece;                      /* room for the text of one token */
+    size_t piece_size;
+    _Atomic bool cancelled;
+};
+
+/* ---- creation ---- */
+
+enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_generator **out, struct sto_error *err)
+{
+    const struct sto_model *model = engine->model;
+    const struct sto_vocab *vocab = sto_model_get_vocab(model);
+    enum sto_status status = STO_OK;
+    struct sto_generator *g = sto_calloc(1, sizeof *g);
+    if (g == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for a generator");
+    g->engine = engine;
+    g->form = sto_chat_form_find(vocab->chat_template);
+    if ((status = sto_tokenizer_create(vocab, &g->tokenizer, err)) != STO_OK) {
+        sto_error_prefix(err, "%s", model->path);
+        goto fail;
+    }
+    if ((status = sto_session_create(engine, &g->session, err)) != STO_OK)
+        goto fail;
+    g->piece_size = sto_tokenizer_max_bytes(g->tokenizer) + 32;
+    g->piece = sto_calloc(g->piece_size, 1);
+    g->logits = sto_calloc(model->h.n_vocab, sizeof *g->logits);
+    if (g->piece == NULL || g->logits == NULL) {
+        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for logits of %u tokens", model->h.n_vocab);
+        goto fail;
+    }
+    *out = g;
+    return STO_OK;
+fail:
+    sto_generator_destroy(g);
+    return status;
+}
+
+void sto_generator_destroy(struct sto_generator *g)
+{
+    if (g == NULL)
+        return;
+    sto_free(g->logits);
+    sto_free(g->piece);
+    sto_session_destroy(g->session);
+    sto_tokenizer_destroy(g->tokenizer);
+    sto_free(g);
+}
+
+void sto_generator_cancel(struct sto_generator *generator)
+{
+    atomic_store(&generator->cancelled, true);
+    sto_session_cancel(generator->session);
+}
+
+const char *sto_generator_chat_form(const struct sto_generator *generator)
+{
+    return generator->form != NULL ? generator->form->name : NULL;
+}
+
+const char *sto_stop_name(enum sto_stop stop)
+{
+    switch (stop) {
+    case STO_STOP_END: return "end";
+    case STO_STOP_LENGTH: return "length";
+    case STO_STOP_CONTEXT: return "context";
+    case STO_STOP_STRING: return "stop";
+    case STO_STOP_CANCELLED: return "cancelled";
+    }
+    return "?";
+}
+
+void sto_generate_defaults(struct sto_generate_params *params)
+{
+    *params = (struct sto_generate_params){0};
+    sto_sampler_defaults(&params->sampling);
+}
+
+/* ---- one generation ---- */
+
+struct generation {
+    struct sto_generator *g;
+    const struct sto_generate_params *params;
+    struct sto_generate_result *result;
+    struct sto_sampler *sampler;
+    struct sto_tokens prompt, tokens;
+    struct sto_text_stream stream;
+    struct sto_detokenizer detokenizer;
+    bool ended; /* result->stop is set */
+};
+
+static void end(struct generation *gen, enum sto_stop stop)
+{
+    if (!gen->ended)
+        gen->result->stop = stop;
+    gen->ended = true;
+}
+
+static bool take_cancel(struct generation *gen)
+{
+    const bool cancelled = atomic_exchange(&gen->g->cancelled, false);
+    if (cancelled)
+        end(gen, STO_STOP_CANCELLED);
+    return cancelled;
+}
+
+static void give_out(struct generation *gen, size_t from, size_t to)
+{
+    const struct sto_generate_params *p = gen->params;
+    if (to > from && p->on_text != NULL && p->on_text(p->user, gen->stream.text + from, to - from))
+        end(gen, STO_STOP_CANCELLED);
+}
+
+static enum sto_status add_text(struct generation *gen, size_t size, struct sto_error *err)
+{
+    size_t from = 0, to = 0;
+    const enum sto_status status = sto_text_stream_add(&gen->stream, gen->g->piece, size, &from, &to, err);
+    if (status == STO_OK)
+        give_out(gen, from, to);
+    if (gen->stream.stopped)
+        end(gen, STO_STOP_STRING);
+    return status;
+}
+
+static enum sto_status make_prompt(struct generation *gen, struct sto_error *err)
+{
+    const struct sto_generate_params *p = gen->params;
+    const struct sto_generator *g = gen->g;
+    const char *text = p->prompt != NULL ? p->prompt : "";
+    const size_t size = p->prompt_size != 0 ? p->prompt_size : strlen(text);
+    const uint32_t ctx = g->engine->info.ctx_tokens;
+    enum sto_status status;
+    if (!p->raw && g->form != NULL) {
+        status = sto_chat_form_tokens(g->form, g->tokenizer, text, size, &gen->prompt, err);
+    } else {
+        const struct sto_tokenize_params how = {.parse_special = p->parse_special, .add_special = true};
+        status = sto_tokenize(g->tokenizer, text, size, how, &gen->prompt, err);
+    }
+    if (status == STO_OK && gen->prompt.n == 0)
+        status = sto_fail(err, STO_ERR_USAGE, "the prompt is empty, and this model's vocabulary adds no token of its own");
+    if (status == STO_OK && gen->prompt.n >= ctx)
+        status = sto_fail(err, STO_ERR_USAGE, "the prompt is %zu tokens long, the context has room for %u (--ctx)",
+                          gen->prompt.n, ctx - 1);
+    return status;
+}
+
+static enum sto_status read_prompt(struct generation *gen, struct sto_error *err)
+{
+    const struct sto_generate_params *p = gen->params;
+    const size_t group = gen->g->engine->info.ubatch_tokens;
+    const uint64_t start = sto_now_ns();
+    enum sto_status status = STO_OK;
+    for (size_t done = 0; done < gen->prompt.n && status == STO_OK && !gen->ended;) {
+        const size_t left = gen->prompt.n - done;
+        const size_t n = left < group ? left : group;
+        for (size_t i = 0; i < n && status == STO_OK; i++)
+            status = sto_sampler_accept(gen->sampler, gen->prompt.ids[done + i], err);
+        if (status == STO_OK)
+            status = sto_session_eval(gen->g->session, gen->prompt.ids + done, n,
+                                      n == left ? STO_LOGITS_LAST : STO_LOGITS_NONE, gen->g->logits, err);
+        done += n;
+        if (p->on_prompt != NULL && p->on_prompt(p->user, done, gen->prompt.n))
+            end(gen, STO_STOP_CANCELLED);
+        (void)take_cancel(gen);
+    }
+    gen->result->prompt_ns = sto_now_ns() - start;
+    return status;
+}
+
+/* Takes one token from the logits; afterwards the generation may have ended. */
+static enum sto_status next_token(struct generation *gen, uint32_t *token, struct sto_error *err)
+{
+    const struct sto_generate_params *p = gen->params;
+    const struct sto_generator *g = gen->g;
+    enum sto_status status = sto_sampler_sample(gen->sampler, g->logits, token, err);
+    if (status == STO_OK)
+        status = sto_sampler_accept(gen->sampler, *token, err);
+    if (status == STO_OK)
+        status = sto_tokens_push(&gen->tokens, *token, err);
+    if (status != STO_OK)
+        return status;
+    const bool known = *token < sto_tokenizer_n_tokens(g->tokenizer); /* embeddings may be padded beyond the vocabulary */
+    if (known && !p->ignore_end && sto_tokenizer_is_end(g->tokenizer, *token)) {
+        end(gen, STO_STOP_END);
+        return STO_OK;
+    }
+    if (known)
+        status = add_text(gen, sto_detokenize(&gen->detokenizer, *token, g->piece, g->piece_size), err);
+    if (p->max_tokens != 0 && gen->tokens.n >= p->max_tokens)
+        end(gen, STO_STOP_LENGTH);
+    return status;
+}
+
+static enum sto_status generate_tokens(struct generation *gen, struct sto_error *err)
+{
+    const uint32_t ctx = gen->g->engine->info.ctx_tokens;
+    const uint64_t start = sto_now_ns();
+    enum sto_status status = STO_OK;
+    while (status == STO_OK && !gen->ended && !take_cancel(gen)) {
+        uint32_t token = 0;
+        status = next_token(gen, &token, err);
+        if (status != STO_OK || gen->ended)
+            break;
+        if (sto_session_length(gen->g->session) >= ctx)
+            end(gen, STO_STOP_CONTEXT);
+        else
+            status = sto_session_eval(gen->g->session, &token, 1, STO_LOGITS_LAST, gen->g->logits, err);
+    }
+    gen->result->generate_ns = sto_now_ns() - start;
+    return status;
+}
+
+/* What the detokenizer and the stop strings held back belongs to the text, unless a stop string ended it. */
+static enum sto_status flush(struct generation *gen, struct sto_error *err)
+{
+    size_t from = 0, to = 0;
+    enum sto_status status = STO_OK;
+    const size_t size = sto_detokenize_finish(&gen->detokenizer, gen->g->piece, gen->g->piece_size);
+    if (!gen->stream.stopped && size > 0)
+        status = add_text(gen, size, err);
+    if (!gen->stream.stopped) {
+        sto_text_stream_finish(&gen->stream, &from, &to);
+        give_out(gen, from, to);
+    }
+    return status;
+}
+
+static enum sto_status check_params(const struct sto_generate_params *p, struct sto_error *err)
+{
+    for (size_t i = 0; i < p->n_stops; i++) {
+        const size_t n = strlen(p->stops[i]);
+        if (n == 0 || !sto_utf8_valid(p->stops[i], n))
+            return sto_fail(err, STO_ERR_USAGE, "stop string %zu is %s", i + 1, n == 0 ? "empty" : "not valid UTF-8");
+    }
+    return STO_OK;
+}
+
+enum sto_status sto_generate(struct sto_generator *generator, const struct sto_generate_params *params,
+                             struct sto_generate_result *result, struct sto_error *err)
+{
+    struct generation gen = {.g = generator, .params = params, .result = result};
+    enum sto_status status = check_params(params, err);
+    *result = (struct sto_generate_result){0};
+    gen.stream.stops = params->stops;
+    gen.stream.n_stops = params->n_stops;
+    gen.detokenizer.tokenizer = generator->tokenizer;
+    sto_session_truncate(generator->session, 0);
+    if (status == STO_OK)
+        status = add_text(&gen, 0, err); /* result->text is a string even when nothing is generated */
+    if (status == STO_OK)
+        status = sto_sampler_create(&params->sampling, generator->engine->model->h.n_vocab, &gen.sampler, err);
+    if (status == STO_OK)
+        status = make_prompt(&gen, err);
+    if (status == STO_OK)
+        status = read_prompt(&gen, err);
+    if (status == STO_OK && !gen.ended)
+        status = generate_tokens(&gen, err);
+    if (status == STO_ERR_CANCELLED) { /* cancelled inside an evaluation: what there is stays */
+        (void)take_cancel(&gen);
+        end(&gen, STO_STOP_CANCELLED);
+        status = STO_OK;
+    }
+    const enum sto_status flushed = flush(&gen, status == STO_OK ? err : NULL);
+    result->prompt_tokens = gen.prompt.ids;
+    result->n_prompt_tokens = gen.prompt.n;
+    result->tokens = gen.tokens.ids;
+    result->n_tokens = gen.tokens.n;
+    result->text = gen.stream.text;
+    result->text_size = gen.stream.size;
+    sto_sampler_destroy(gen.sampler);
+    return status != STO_OK ? status : flushed;
+}
+
+void sto_generate_result_free(struct sto_generate_result *result)
+{
+    sto_free(result->prompt_tokens);
+    sto_free(result->tokens);
+    sto_free(result->text);
+    *result = (struct sto_generate_result){0};
+}
