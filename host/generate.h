@@ -13,13 +13,8 @@
 #ifndef STRATO_GENERATE_H
 #define STRATO_GENERATE_H
 
-#ifdef STRATO_INSTALLED
-#include <strato/sampler.h>
-#include <strato/strato.h>
-#else
 #include "host/sampler.h"
 #include "runtime/strato.h"
-#endif
 
 #ifdef __cplusplus
 extern "C" {
