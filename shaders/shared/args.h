@@ -83,7 +83,7 @@ struct RopeKvArgs {
     uint32_t n_cols;
     uint32_t n_heads;
     uint32_t n_kv_heads;
-    uint32_t head_dim;  /* a multiple of 32, <= 512 */
+    uint32_t head_dim;  /* a multiple of 8, of 32 with a quantised cache; <= 512 */
     uint32_t rope_dims; /* even, <= head_dim */
     uint32_t rope_kind;
     uint32_t kv_pages;  /* pages per sequence in kv_table */

@@ -1,0 +1,132 @@
+/* Attention over a paged KV cache.
+ *
+ *   few columns, or deterministic:  attn_decode (piece, KV head, column) -> partial -> attn_merge (head, column)
+ *   many columns of one sequence:   attn_prefill (tile of columns, KV head)
+ *
+ * A decode recording is replayed while the context grows: its group counts come from step_begin. Where one recording
+ * holds several groups of DECODE_COLUMNS columns (deterministic prefill) the counts are fixed from max_tokens, as the
+ * indirect ones describe the whole step; workgroups beyond a column's position end at once. */
+#include "runtime/ops/ops.h"
+
+#include <assert.h>
+
+#include "runtime/formats/formats.h"
+#include "shaders/shared/args.h"
+
+static_assert(sizeof(struct AttnArgs) == 88, "pushed whole");
+
+enum { DECODE_COLUMNS = 8 }; /* columns that the scratch holds */
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static enum sto_kernel decode_kernel(enum sto_type type)
+{
+    switch (type) {
+    case STO_TYPE_F32: return STO_KERNEL_attn_decode_f32;
+    case STO_TYPE_F16: return STO_KERNEL_attn_decode_f16;
+    case STO_TYPE_Q8_0: return STO_KERNEL_attn_decode_q8_0;
+    case STO_TYPE_Q4_0: return STO_KERNEL_attn_decode_q4_0;
+    default: return STO_KERNEL_COUNT;
+    }
+}
+
+uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens)
+{
+    const uint64_t pieces = ((uint64_t)ctx_tokens + KV_PAGE - 1) / KV_PAGE;
+    return DECODE_COLUMNS * (uint64_t)n_heads * pieces * (head_dim + 2) * 4;
+}
+
+static bool shapes_fit(const struct sto_op_attention_args *a)
+{
+    const uint32_t d = a->kv.head_dim, n_kv = a->kv.n_kv_heads;
+    const uint32_t multiple = a->kv.type == STO_TYPE_Q8_0 || a->kv.type == STO_TYPE_Q4_0 ? 32 : 8;
+    return decode_kernel(a->kv.type) != STO_KERNEL_COUNT && d > 0 && d <= 512 && d % multiple == 0 && n_kv > 0 &&
+           a->n_heads % n_kv == 0 && a->q.rows == a->o.rows && a->q.cols >= a->n_heads * d &&
+           a->q.stride % 4 == 0 && a->o.cols == a->n_heads * d && a->o.stride == a->o.cols && a->o.rows <= 65535 &&
+           a->kv.pages > 0;
+}
+
+/* Upper bounds of one dispatch over n columns: floating-point operations and bytes of KV. */
+struct work {
+    uint64_t flops, bytes;
+};
+
+static struct work estimate(const struct sto_op_attention_args *a, uint32_t n, uint32_t kv_reads)
+{
+    const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
+    const uint64_t row = sto_type_bytes(a->kv.type, a->kv.head_dim);
+    return (struct work){.flops = 4 * tokens * n * a->n_heads * a->kv.head_dim,
+                         .bytes = 2 * tokens * kv_reads * a->kv.n_kv_heads * row};
+}
+
+/* Columns [col0, col0 + n): partial results of every piece, then their sum. */
+static void record_decode(struct sto_ops *ops, const struct sto_op_attention_args *a, struct AttnArgs *args,
+                          bool whole_step)
+{
+    const uint32_t n = args->n_cols, d = a->kv.head_dim;
+    const uint32_t limit = a->max_tokens > 0 ? (uint32_t)(((uint64_t)a->max_tokens + KV_PAGE - 1) / KV_PAGE) : a->kv.pages;
+    const struct work work = estimate(a, n, n);
+    const uint64_t partial_bytes = (uint64_t)n * a->n_heads * args->max_pieces * (d + 2) * 4;
+    const struct sto_use step = {.address = a->step, .access = STO_READ,
+                                 .bytes = sizeof(struct StepHeader) + (uint64_t)a->o.rows * sizeof(struct StepColumn)};
+    const struct sto_use decode_uses[] = {
+        step,
+        {.address = a->q.address, .bytes = (uint64_t)a->q.rows * a->q.stride * 4, .access = STO_READ},
+        {.address = a->kv.base, .bytes = a->kv.bytes, .access = STO_READ},
+        {.address = a->partial, .bytes = partial_bytes, .access = STO_WRITE},
+    };
+    const struct sto_dispatch decode = {
+        .kernel = decode_kernel(a->kv.type),
+        .args = args,
+        .groups = {min_u32(limit, a->kv.pages), a->kv.n_kv_heads, n},
+        .indirect = whole_step ? a->groups : NULL,
+        .uses = decode_uses,
+        .n_uses = 4,
+        .flops = work.flops,
+        .bytes_moved = work.bytes,
+    };
+    sto_record_dispatch(ops->rec, &decode);
+
+    const uint64_t row_bytes = (uint64_t)a->o.stride * 4;
+    const struct sto_use merge_uses[] = {
+        step,
+        {.address = a->partial, .bytes = partial_bytes, .access = STO_READ},
+        {.address = a->o.address + args->col0 * row_bytes, .bytes = n * row_bytes, .access = STO_WRITE},
+    };
+    const struct sto_dispatch merge = {
+        .kernel = STO_KERNEL_attn_merge,
+        .args = args,
+        .groups = {a->n_heads, n, 1},
+        .uses = merge_uses,
+        .n_uses = 3,
+        .flops = partial_bytes / 2,
+        .bytes_moved = partial_bytes,
+    };
+    sto_record_dispatch(ops->rec, &merge);
+}
+
+void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a)
+{
+    const uint32_t n = a->o.rows;
+
+    if (!shapes_fit(a)) {
+        sto_recording_fail(ops->rec, "attention: q, o and the KV cache differ in shape, or no such head_dim");
+        return;
+    }
+    if (n == 0)
+        return;
+    struct AttnArgs args = {
+        .step = a->step, .q = a->q.address, .o = a->o.address, .kv_table = a->kv.table, .partial = a->partial,
+        .n_cols = n, .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads, .head_dim = a->kv.head_dim,
+        .q_stride = a->q.stride, .kv_pages = a->kv.pages,
+        .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
+        .window = a->window, .scale = a->scale, .softcap = a->softcap,
+    };
+    for (; args.col0 < n; args.col0 += DECODE_COLUMNS) {
+        args.n_cols = min_u32(n - args.col0, DECODE_COLUMNS);
+        record_decode(ops, a, &args, n <= DECODE_COLUMNS && a->groups != NULL);
+    }
+}
