@@ -32,7 +32,7 @@ enum sto_status sto_tokenize(const struct sto_tokenizer *tokenizer, const char *
 
 uint32_t sto_tokenizer_n_tokens(const struct sto_tokenizer *tokenizer);
 uint32_t sto_tokenizer_bos(const struct sto_tokenizer *tokenizer); /* STO_TOKEN_NONE when there is none */
-/* True for ids that end a turn: eos, eot, and control tokens known to end turns (<|im_end|>, <|eot_id|>, <end_of_turn>, ...). */
+/* True for ids that end a turn: eos, eot, and control tokens known to end turns (<|im_end|>, <|eot_id|>, ...). */
 bool sto_tokenizer_is_end(const struct sto_tokenizer *tokenizer, uint32_t id);
 /* The id whose text is exactly this (control and user-defined tokens too); STO_TOKEN_NONE when there is none. */
 uint32_t sto_tokenizer_find(const struct sto_tokenizer *tokenizer, const char *text);
@@ -51,7 +51,8 @@ struct sto_detokenizer {
     char held[8];   /* an unfinished sequence                               */
 };
 /* Feeds one id; text that is complete goes to *text (borrowed until the next call; buf holds it), may be empty.
- * Bytes that can never become valid UTF-8 come out as U+FFFD. buf must have room for the token's bytes + 16. */
+ * Bytes that can never become valid UTF-8 come out as U+FFFD, one for each longest beginning of a sequence. buf must
+ * have room for sto_tokenizer_max_bytes; what does not fit in size is lost. An id out of range gives nothing. */
 size_t sto_detokenize(struct sto_detokenizer *d, uint32_t id, char *buf, size_t size);
 /* What is still held at the end, as U+FFFD; 0 when nothing is. */
 size_t sto_detokenize_finish(struct sto_detokenizer *d, char *buf, size_t size);

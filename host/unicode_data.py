@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Writes host/unicode_data.c from the Unicode character database (Debian's package unicode-data).
+
+    python3 host/unicode_data.py [FOLDER] > host/unicode_data.c        FOLDER defaults to /usr/share/unicode
+"""
+import re
+import sys
+
+CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn").split()
+HAN, WHITE, BLOCK = 0x20, 0x40, 128
+folder = sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"
+
+props = [CATEGORIES.index("Cn")] * 0x110000
+first = None
+for line in open(f"{folder}/UnicodeData.txt", encoding="utf-8"):
+    fields = line.split(";")
+    cp = int(fields[0], 16)
+    if fields[1].endswith(", First>"):
+        first = cp
+        continue
+    for c in range(cp if first is None else first, cp + 1):
+        props[c] = CATEGORIES.index(fields[2])
+    first = None
+
+
+def flag(file, name, bit):
+    for line in open(f"{folder}/{file}", encoding="utf-8"):
+        m = re.match(r"([0-9A-F]+)(?:\.\.([0-9A-F]+))?\s*;\s*(\w+)", line)
+        if m and m[3] == name:
+            for c in range(int(m[1], 16), int(m[2] or m[1], 16) + 1):
+                props[c] |= bit
+
+
+flag("Scripts.txt", "Han", HAN)
+flag("PropList.txt", "White_Space", WHITE)
+version = re.search(r"Scripts-([0-9.]+)\.txt", open(f"{folder}/Scripts.txt", encoding="utf-8").readline())[1]
+
+blocks, stage1 = {}, []
+for start in range(0, 0x110000, BLOCK):
+    stage1.append(blocks.setdefault(tuple(props[start:start + BLOCK]), len(blocks)))
+assert len(blocks) <= 0x10000
+
+
+def rows(values):
+    line = "   "
+    for v in values:
+        if len(line) + len(f" {v},") > 120:
+            print(line)
+            line = "   "
+        line += f" {v},"
+    print(line)
+
+
+print(f"""/* Properties of every code point, Unicode {version}; written by host/unicode_data.py, not by hand.
+ * Data: the Unicode character database (UnicodeData.txt, Scripts.txt, PropList.txt), Unicode License v3. */
+#include "host/unicode.h"
+""")
+print(f"static const uint16_t block_of[{len(stage1)}] = {{")
+rows(stage1)
+print(f"}};\n\nstatic const uint8_t props_of[{len(blocks)} * {BLOCK}] = {{")
+for block in blocks:
+    rows(block)
+print("""};
+
+uint8_t sto_unicode_props(uint32_t cp)
+{
+    if (cp > 0x10ffff)
+        return STO_UNICODE_CN;
+    return props_of[(uint32_t)block_of[cp / 128] * 128 + cp % 128];
+}""")
