@@ -52,7 +52,7 @@ enum sto_status sto_upload(struct sto_uploader *up, const struct sto_buffer *dst
 enum sto_status sto_upload_finish(struct sto_uploader *up, struct sto_error *err);
 void sto_uploader_destroy(struct sto_uploader *up);
 
-/* Reads bytes back and waits; for tests and tools. */
+/* Waits for all that was submitted, then reads bytes back; for tests and tools. */
 enum sto_status sto_download(struct sto_device *device, const struct sto_buffer *src, uint64_t offset, void *dst,
                              uint64_t bytes, struct sto_error *err);
 
@@ -73,5 +73,19 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
                                   struct sto_error *err);
 /* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
+
+/* What a command buffer may carry, in the units of sto_work_units: large dispatches are split so that each stays
+ * below. Adapts to measured time. */
+uint64_t sto_device_work_bound(const struct sto_device *device);
+/* Estimated work: a byte moved weighs as much as a few operations, so that memory-bound kernels count. */
+static inline uint64_t sto_work_units(uint64_t flops, uint64_t bytes_moved)
+{
+    return flops + 8 * bytes_moved;
+}
+
+/* Errors that the validation layers reported since the device was opened; 0 without params.validation. */
+uint32_t sto_device_validation_errors(const struct sto_device *device);
+/* True when params.validation was asked for and the layer is at work. */
+bool sto_device_validates(const struct sto_device *device);
 
 #endif

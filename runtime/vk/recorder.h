@@ -13,13 +13,7 @@
 #define STO_VK_RECORDER_H
 
 #include "runtime/vk/device.h"
-
-enum sto_access { STO_READ = 1, STO_WRITE = 2, STO_READ_WRITE = 3 };
-
-struct sto_use {
-    uint64_t address, bytes;
-    enum sto_access access;
-};
+#include "runtime/vk/hazard.h" /* struct sto_use: the address ranges a command reads and writes */
 
 enum { STO_MAX_USES = 16, STO_MAX_ARGS_BYTES = 128 };
 
@@ -36,7 +30,8 @@ struct sto_dispatch {
 };
 
 struct sto_recording_stats {
-    uint32_t dispatches, barriers, command_buffers;
+    uint32_t dispatches, command_buffers; /* copies and fills are not dispatches */
+    uint32_t barriers; /* between commands; the ones that open and close a recording are not counted */
     uint64_t flops, bytes_moved;
 };
 
@@ -52,6 +47,8 @@ void sto_record_fill(struct sto_recording *rec, const struct sto_buffer *dst, ui
 /* Makes what was written visible to the host, once waited for. */
 enum sto_status sto_recording_finish(struct sto_recording *rec, struct sto_error *err);
 void sto_recording_get_stats(const struct sto_recording *rec, struct sto_recording_stats *out);
+/* Time that the last submission seen to be complete (by sto_device_wait) took on the device; 0: unknown. */
+uint64_t sto_recording_time_ns(const struct sto_recording *rec);
 struct sto_device *sto_recording_device(const struct sto_recording *rec);
 /* Fails the recording from an operation that was given impossible shapes (our own bug: asserts in debug builds). */
 void sto_recording_fail(struct sto_recording *rec, const char *why);

@@ -42,6 +42,7 @@ struct sto_device_snapshot {
     /* extensions */
     bool ext_memory_budget, ext_memory_priority, ext_external_memory_host, ext_pipeline_executable_properties;
     bool ext_calibrated_timestamps, ext_cooperative_matrix, ext_cooperative_matrix2, ext_pci_bus_info;
+    bool ext_portability_subset; /* must be enabled where it is there (MoltenVK) */
 
     uint32_t n_heaps;
     struct {
@@ -52,6 +53,7 @@ struct sto_device_snapshot {
     struct {
         uint32_t heap;
         bool device_local, host_visible, host_coherent, host_cached, lazily_allocated, protected_memory;
+        bool device_uncached; /* slow for the GPU's own use (VK_AMD_device_coherent_memory) */
     } memory_types[STO_MAX_MEMORY_TYPES];
     uint32_t n_queue_families;
     struct {

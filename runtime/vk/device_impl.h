@@ -1,0 +1,99 @@
+/* What a device is made of. Internal to runtime/vk: each part of it has its own .c file. */
+#ifndef STO_VK_DEVICE_IMPL_H
+#define STO_VK_DEVICE_IMPL_H
+
+#include "runtime/base/log.h"
+#include "runtime/base/os.h"
+#include "runtime/vk/device.h"
+#include "runtime/vk/instance.h"
+
+enum { STO_MEMORY_KINDS = 3 };
+
+/* A piece of VkDeviceMemory with one VkBuffer over all of it (memory.c). */
+struct sto_block {
+    struct sto_block *next;
+    VkDeviceMemory memory;
+    VkBuffer buffer;
+    uint64_t address, bytes, charged_bytes; /* charged: what the allocation took */
+    uint8_t *mapped;
+    enum sto_memory kind;
+    bool shared;              /* small buffers live in it; else it belongs to one buffer */
+    struct sto_span *free;    /* sorted by offset, never adjacent; shared blocks only    */
+    uint32_t n_free, cap_free;
+    uint32_t n_ranges;        /* in use; shared blocks only                              */
+};
+
+struct sto_span {
+    uint64_t offset, bytes;
+};
+
+struct sto_buffer_impl {
+    struct sto_block *block;
+    uint64_t offset, bytes; /* in the block; bytes rounded up */
+};
+
+/* A pipeline with tuning other than the plan's. */
+struct sto_tuned_pipeline {
+    enum sto_kernel kernel;
+    struct sto_tuning tuning;
+    VkPipeline handle;
+};
+
+struct sto_device {
+    struct sto_instance *instance;
+    struct sto_callbacks callbacks;
+    struct sto_device_snapshot snapshot;
+    struct sto_device_plan plan;
+    VkPhysicalDevice physical;
+    VkDevice handle;
+    struct VolkDeviceTable vk;
+    struct sto_mutex *lock; /* blocks, pipelines */
+
+    /* memory.c */
+    struct sto_block *blocks;
+    uint32_t n_allocations;
+    _Atomic uint64_t bytes, peak_bytes;
+
+    /* pipelines.c */
+    VkPipelineLayout layout;
+    VkPipelineCache cache;
+    char cache_path[1024]; /* "": pipelines are kept nowhere */
+    uint64_t cache_loaded_sum; /* checksum of what was loaded; 0: nothing was */
+    uint32_t n_made;           /* pipelines since the device was opened */
+    VkPipeline pipelines[STO_KERNEL_ROWS]; /* with the plan's tuning; made on demand */
+    struct sto_tuned_pipeline *tuned;
+    uint32_t n_tuned, cap_tuned;
+
+    /* queue.c */
+    VkQueue queue;
+    VkSemaphore timeline;
+    uint64_t last_ticket; /* of what was submitted */
+    atomic_bool lost;
+    bool has_timestamps;
+    uint64_t work_bound;        /* units of work that a command buffer may carry: see sto_device_work_bound  */
+    double ns_per_work;         /* slowest seen lately; 0: nothing measured yet                               */
+    struct sto_recording *running; /* submitted, and not yet seen to be complete                              */
+};
+
+/* sto_vk_fail, which also remembers that the device was lost. */
+enum sto_status sto_device_fail(struct sto_device *device, struct sto_error *err, VkResult result, const char *what);
+
+/* memory.c */
+void sto_memory_destroy(struct sto_device *device);
+VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset); /* *offset: where it begins in the handle */
+
+/* pipelines.c. cache_dir as in sto_device_params. */
+enum sto_status sto_pipelines_create(struct sto_device *device, const char *cache_dir, struct sto_error *err);
+void sto_pipelines_destroy(struct sto_device *device); /* writes the cache */
+/* The kernel's pipeline, made now if need be. tuning NULL: the plan's. Any thread. */
+enum sto_status sto_pipeline_get(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,
+                                 VkPipeline *out, struct sto_error *err);
+/* A pipeline of one's own, to be destroyed by the caller; flags are added to its creation flags. */
+enum sto_status sto_pipeline_make(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,
+                                  VkPipelineCreateFlags flags, VkPipeline *out, struct sto_error *err);
+
+/* queue.c */
+enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *err);
+void sto_queue_destroy(struct sto_device *device);
+
+#endif

@@ -1,0 +1,257 @@
+/* The device plan: queues, memory types, subgroup size, features, kernels and tuning from a snapshot. */
+#include "runtime/vk/device_plan.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/vk/tuning.h"
+
+enum { VENDOR_AMD = 0x1002, VENDOR_INTEL = 0x8086 };
+enum { MIN_PUSH_BYTES = 128, API_1_3 = (1 << 22) | (3 << 12) };
+
+/* ---- what every device must have ---- */
+
+/* The name of the first thing that is missing, NULL when all is there. */
+static const char *missing_feature(const struct sto_device_snapshot *s)
+{
+    const struct {
+        bool there;
+        const char *name;
+    } needs[] = {
+        {s->api_version >= API_1_3, "Vulkan 1.3"},
+        {s->buffer_device_address, "bufferDeviceAddress"},
+        {s->timeline_semaphore, "timelineSemaphore"},
+        {s->synchronization2, "synchronization2"},
+        {s->maintenance4, "maintenance4"},
+        {s->shader_int64, "shaderInt64"},
+        {s->shader_int16, "shaderInt16"},
+        {s->shader_int8, "shaderInt8"},
+        {s->storage_16bit, "storageBuffer16BitAccess"},
+        {s->storage_8bit, "storageBuffer8BitAccess"},
+        {s->subgroup_arithmetic, "subgroup arithmetic in compute shaders"},
+        {s->subgroup_shuffle, "subgroup shuffle in compute shaders"},
+        {s->subgroup_size >= 4, "a subgroup size of 4 or more"},
+        {s->max_push_bytes >= MIN_PUSH_BYTES, "128 bytes of push constants"},
+    };
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        if (!needs[i].there)
+            return needs[i].name;
+    }
+    return NULL;
+}
+
+/* ---- queues ---- */
+
+/* A compute family without graphics (its work does not wait behind a desktop's), else any compute family. */
+static bool choose_queues(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    uint32_t compute = UINT32_MAX, transfer = UINT32_MAX;
+    for (uint32_t i = 0; i < s->n_queue_families; i++) {
+        const bool usable = s->queue_families[i].count > 0;
+        if (!usable)
+            continue;
+        if (s->queue_families[i].compute &&
+            (compute == UINT32_MAX || (s->queue_families[compute].graphics && !s->queue_families[i].graphics)))
+            compute = i;
+        if (transfer == UINT32_MAX && s->queue_families[i].transfer && !s->queue_families[i].compute &&
+            !s->queue_families[i].graphics)
+            transfer = i;
+    }
+    p->compute_family = compute;
+    p->has_transfer_queue = transfer != UINT32_MAX;
+    p->transfer_family = p->has_transfer_queue ? transfer : compute;
+    return compute != UINT32_MAX;
+}
+
+/* ---- memory ---- */
+
+enum memory_wish { WISH_LOCAL = 1, WISH_MAPPED = 2, WISH_CACHED = 4, AVOID_LOCAL = 8, AVOID_CACHED = 16 };
+
+/* The first memory type of `heap` (any when UINT32_MAX) that meets every wish. */
+static uint32_t find_type(const struct sto_device_snapshot *s, uint32_t heap, unsigned wish)
+{
+    for (uint32_t i = 0; i < s->n_memory_types; i++) {
+        const bool mapped = s->memory_types[i].host_visible && s->memory_types[i].host_coherent;
+        if (s->memory_types[i].lazily_allocated || s->memory_types[i].protected_memory ||
+            s->memory_types[i].device_uncached || (heap != UINT32_MAX && s->memory_types[i].heap != heap))
+            continue;
+        if (((wish & WISH_LOCAL) != 0 && !s->memory_types[i].device_local) || ((wish & WISH_MAPPED) != 0 && !mapped) ||
+            ((wish & WISH_CACHED) != 0 && !s->memory_types[i].host_cached) ||
+            ((wish & AVOID_LOCAL) != 0 && s->memory_types[i].device_local) ||
+            ((wish & AVOID_CACHED) != 0 && s->memory_types[i].host_cached))
+            continue;
+        return i;
+    }
+    return STO_NO_MEMORY_TYPE;
+}
+
+/* The first wish list that a memory type meets. */
+static uint32_t find_first(const struct sto_device_snapshot *s, const unsigned *wishes, size_t n)
+{
+    uint32_t type = STO_NO_MEMORY_TYPE;
+    for (size_t i = 0; i < n && type == STO_NO_MEMORY_TYPE; i++)
+        type = find_type(s, UINT32_MAX, wishes[i]);
+    return type;
+}
+
+/* The largest heap among those that are device local (or not, or both with any). */
+static uint32_t largest_heap(const struct sto_device_snapshot *s, bool any)
+{
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < s->n_heaps; i++) {
+        if ((any || s->heaps[i].device_local) && (best == UINT32_MAX || s->heaps[i].bytes > s->heaps[best].bytes))
+            best = i;
+    }
+    return best;
+}
+
+static bool choose_memory(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    p->unified_memory = s->kind == STO_DEVICE_CPU || s->kind == STO_DEVICE_INTEGRATED;
+    uint32_t heap = largest_heap(s, false);
+    const uint32_t any = largest_heap(s, true);
+    if (any == UINT32_MAX)
+        return false;
+    /* An integrated GPU's carve-out is not the memory it can use. */
+    if (heap == UINT32_MAX || (p->unified_memory && s->heaps[heap].bytes < s->heaps[any].bytes / 2))
+        heap = any;
+
+    p->device_heap_bytes = s->heaps[heap].bytes;
+    p->device_memory_type = find_type(s, heap, WISH_LOCAL | WISH_MAPPED);
+    if (p->device_memory_type == STO_NO_MEMORY_TYPE && p->unified_memory)
+        p->device_memory_type = find_type(s, heap, WISH_MAPPED);
+    p->device_memory_mapped = p->device_memory_type != STO_NO_MEMORY_TYPE;
+    if (!p->device_memory_mapped)
+        p->device_memory_type = find_type(s, heap, WISH_LOCAL);
+    if (p->device_memory_type == STO_NO_MEMORY_TYPE)
+        p->device_memory_type = find_type(s, heap, 0);
+
+    /* Discrete cards reach system memory over the bus; the window into their own memory is small and wanted elsewhere. */
+    const unsigned up[] = {WISH_MAPPED | AVOID_LOCAL | AVOID_CACHED, WISH_MAPPED | AVOID_LOCAL, WISH_MAPPED};
+    const unsigned back[] = {WISH_MAPPED | WISH_CACHED | AVOID_LOCAL, WISH_MAPPED | WISH_CACHED, WISH_MAPPED};
+    p->upload_memory_type = find_first(s, up, sizeof up / sizeof *up);
+    p->readback_memory_type = find_first(s, back, sizeof back / sizeof *back);
+    return p->device_memory_type != STO_NO_MEMORY_TYPE && p->upload_memory_type != STO_NO_MEMORY_TYPE &&
+           p->readback_memory_type != STO_NO_MEMORY_TYPE;
+}
+
+/* ---- subgroups ---- */
+
+static bool can_require(const struct sto_device_snapshot *s, uint32_t size)
+{
+    return s->subgroup_size_control && size >= s->min_subgroup_size && size <= s->max_subgroup_size &&
+           (size & (size - 1)) == 0;
+}
+
+static enum sto_status choose_subgroup(const struct sto_device_snapshot *s, uint32_t asked, struct sto_device_plan *p,
+                                       struct sto_error *err)
+{
+    p->subgroup_size = s->subgroup_size;
+    if (asked != 0) {
+        if (asked != s->subgroup_size && !can_require(s, asked))
+            return sto_fail(err, STO_ERR_USAGE, "%s: subgroups of %u are not possible here (%u to %u)", s->name,
+                            (unsigned)asked, (unsigned)(s->subgroup_size_control ? s->min_subgroup_size : s->subgroup_size),
+                            (unsigned)(s->subgroup_size_control ? s->max_subgroup_size : s->subgroup_size));
+        p->subgroup_size = asked;
+    } else if (s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU && can_require(s, 16)) {
+        p->subgroup_size = 16; /* at 32 the register file is halved and large kernels spill */
+    } else if (s->vendor_id == VENDOR_AMD && can_require(s, 32)) {
+        p->subgroup_size = 32; /* RDNA's native width; 64 runs as two passes */
+    }
+    p->require_subgroup_size = can_require(s, p->subgroup_size) && s->min_subgroup_size != s->max_subgroup_size;
+    return STO_OK;
+}
+
+/* ---- kernels ---- */
+
+static bool is_usable(const struct sto_device_plan *p, const struct sto_kernel_info *info)
+{
+    return info->spirv != NULL && ((info->needs & STO_NEEDS_F16) == 0 || p->use_f16) &&
+           ((info->needs & STO_NEEDS_INT_DOT) == 0 || p->use_int_dot) &&
+           ((info->needs & STO_NEEDS_COOPMAT) == 0 || p->use_coopmat);
+}
+
+/* The usable kernel called prefix_type, STO_KERNEL_COUNT when there is none. */
+static enum sto_kernel find_variant(const struct sto_device_plan *p, const char *prefix, enum sto_type type)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s_%s", prefix, sto_type_name(type));
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    const enum sto_kernel kernel = sto_kernel_by_name(name);
+    return kernel != STO_KERNEL_COUNT && p->usable[kernel] ? kernel : STO_KERNEL_COUNT;
+}
+
+static void choose_kernels(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
+        const struct sto_kernel_info *info = sto_kernel_get((enum sto_kernel)i);
+        p->usable[i] = is_usable(p, info);
+        sto_tuning_make(&(struct sto_tuning_input){.snapshot = s, .plan = p, .kernel = info}, &p->tuning[i]);
+    }
+    for (uint32_t i = 0; i < STO_TYPE_COUNT; i++) {
+        const enum sto_type type = (enum sto_type)i;
+        p->embed[i] = find_variant(p, "embed", type);
+        p->matvec[i] = find_variant(p, "matvec", type);
+        p->matvec_q8[i] = find_variant(p, "matvec_q8", type);
+        p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
+        p->matmul[i] = find_variant(p, "matmul_f16", type);
+        if (p->matmul[i] == STO_KERNEL_COUNT)
+            p->matmul[i] = find_variant(p, "matmul", type);
+    }
+}
+
+/* ---- the plan ---- */
+
+enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const struct sto_plan_options *options,
+                                     struct sto_device_plan *out, struct sto_error *err)
+{
+    static const struct sto_plan_options none;
+    const struct sto_plan_options *o = options != NULL ? options : &none;
+    memset(out, 0, sizeof *out);
+    const char *missing = missing_feature(s);
+    if (missing != NULL)
+        return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs %s, which this driver does not have", s->name, missing);
+    if (!choose_queues(s, out))
+        return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs a compute queue, which this driver does not have", s->name);
+    if (!choose_memory(s, out))
+        return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs memory that the host can see, which this driver does not have",
+                        s->name);
+    const enum sto_status status = choose_subgroup(s, o->subgroup_size, out, err);
+    if (status != STO_OK)
+        return status;
+    out->use_f16 = s->shader_float16 && !o->no_f16;
+    out->use_int_dot = s->int_dot_product && !o->no_int_dot;
+    out->use_coopmat = s->ext_cooperative_matrix && s->n_coopmat_shapes > 0 && s->vulkan_memory_model && !o->no_coopmat;
+    out->use_memory_budget = s->ext_memory_budget;
+    out->use_memory_priority = s->ext_memory_priority;
+    choose_kernels(s, out);
+    return STO_OK;
+}
+
+/* ---- the best device ---- */
+
+static uint64_t score(const struct sto_device_snapshot *s)
+{
+    static const uint64_t rank[] = {[STO_DEVICE_OTHER] = 1, [STO_DEVICE_INTEGRATED] = 3, [STO_DEVICE_DISCRETE] = 4,
+                                    [STO_DEVICE_VIRTUAL] = 2, [STO_DEVICE_CPU] = 0};
+    struct sto_device_plan plan;
+    if (sto_device_plan_make(s, NULL, &plan, NULL) != STO_OK)
+        return 0;
+    return 1 + (rank[s->kind] << 32) + (plan.device_heap_bytes >> 20);
+}
+
+uint32_t sto_device_choose(const struct sto_device_snapshot *snapshots, uint32_t n)
+{
+    uint32_t best = n;
+    uint64_t best_score = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t mine = score(&snapshots[i]);
+        if (mine > best_score) {
+            best = i;
+            best_score = mine;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,171 @@
+/* The queue: submission, the timeline, and how much work a command buffer may carry.
+ *
+ * Each submission gets a ticket, the next value of one timeline semaphore. Work that a driver's watchdog would kill
+ * (2 s on Windows and recent Linux kernels) is avoided by cutting recordings at a bound, which starts low and then
+ * follows the slowest measured rate. Nothing here allocates. */
+#include "runtime/vk/recorder_impl.h"
+
+#include <assert.h>
+
+/* What a command buffer should take at most. */
+static const double target_ns = 0.25e9;
+
+/* Work units per 0.25 s of a slow device of the kind, until something was measured. */
+static uint64_t first_bound(const struct sto_device_snapshot *s)
+{
+    switch (s->kind) {
+    case STO_DEVICE_CPU: return 500u * 1000 * 1000;
+    case STO_DEVICE_DISCRETE: return 50u * (uint64_t)1000 * 1000 * 1000;
+    default: return 5u * (uint64_t)1000 * 1000 * 1000;
+    }
+}
+
+enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *err)
+{
+    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    const VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &device->timeline);
+    if (result != VK_SUCCESS)
+        return sto_device_fail(device, err, result, "creating the timeline");
+    device->vk.vkGetDeviceQueue(device->handle, device->plan.compute_family, 0, &device->queue);
+    device->has_timestamps = device->snapshot.timestamp_period_ns > 0.0f &&
+                             device->snapshot.queue_families[device->plan.compute_family].timestamp_bits > 0;
+    device->work_bound = first_bound(&device->snapshot);
+    return STO_OK;
+}
+
+void sto_queue_destroy(struct sto_device *device)
+{
+    if (device->timeline != VK_NULL_HANDLE)
+        device->vk.vkDestroySemaphore(device->handle, device->timeline, NULL);
+}
+
+uint64_t sto_device_work_bound(const struct sto_device *device)
+{
+    return device->work_bound;
+}
+
+/* ---- measured time ---- */
+
+/* The bound follows the slowest rate: a slower one at once, a faster one little by little. Submissions with next to no
+ * work measure overhead and are not looked at. */
+static void adapt(struct sto_device *device, uint64_t work, uint64_t ns)
+{
+    const uint64_t first = first_bound(&device->snapshot);
+    if (work < first / 100 || ns == 0)
+        return;
+    const double rate = (double)ns / (double)work;
+    if (device->ns_per_work == 0.0 || rate > device->ns_per_work)
+        device->ns_per_work = rate;
+    else
+        device->ns_per_work += 0.1 * (rate - device->ns_per_work);
+    const double bound = target_ns / device->ns_per_work;
+    const double low = (double)first / 64.0, high = (double)first * 64.0;
+    device->work_bound = (uint64_t)(bound < low ? low : (bound > high ? high : bound));
+}
+
+/* Reads the timestamps of a completed submission. */
+static void measure(struct sto_recording *rec)
+{
+    struct sto_device *device = rec->device;
+    uint64_t ticks[2] = {0, 0};
+    rec->time_ns = 0;
+    if (rec->queries == VK_NULL_HANDLE || device->lost ||
+        device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2, sizeof ticks, ticks, sizeof *ticks,
+                                         VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
+        return;
+    const uint32_t bits = device->snapshot.queue_families[device->plan.compute_family].timestamp_bits;
+    const uint64_t mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+    const uint64_t elapsed = (ticks[1] - ticks[0]) & mask;
+    rec->time_ns = (uint64_t)((double)elapsed * (double)device->snapshot.timestamp_period_ns);
+    adapt(device, rec->work, rec->time_ns);
+}
+
+/* Takes recordings whose ticket has been reached off the list. */
+static void retire(struct sto_device *device, uint64_t reached)
+{
+    struct sto_recording **link = &device->running;
+    while (*link != NULL) {
+        struct sto_recording *rec = *link;
+        if (rec->ticket > reached) {
+            link = &rec->next_running;
+            continue;
+        }
+        *link = rec->next_running;
+        rec->next_running = NULL;
+        rec->running = false;
+        measure(rec);
+    }
+}
+
+/* ---- submit and wait ---- */
+
+static enum sto_status lost(struct sto_device *device, struct sto_error *err)
+{
+    return sto_fail(err, STO_ERR_DEVICE_LOST, "%s was lost: close it and open it again", device->snapshot.name);
+}
+
+enum sto_status sto_device_submit(struct sto_device *device, struct sto_recording *rec, uint64_t *ticket,
+                                  struct sto_error *err)
+{
+    assert(rec->device == device);
+    if (device->lost)
+        return lost(device, err);
+    if (!rec->finished)
+        return sto_fail(err, STO_ERR_FAILED, "a recording was submitted that is not finished");
+    if (rec->running) {
+        uint64_t reached = 0;
+        const VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &reached);
+        if (result != VK_SUCCESS)
+            return sto_device_fail(device, err, result, "asking the timeline");
+        retire(device, reached);
+        if (rec->running)
+            return sto_fail(err, STO_ERR_FAILED, "a recording was submitted again before it had completed");
+    }
+    rec->signal.value = device->last_ticket + 1;
+    const VkResult result =
+        device->vk.vkQueueSubmit2(device->queue, rec->n_buffers, rec->batches, VK_NULL_HANDLE);
+    if (result != VK_SUCCESS)
+        return sto_device_fail(device, err, result, "submitting work");
+    device->last_ticket++;
+    rec->ticket = device->last_ticket;
+    rec->running = true;
+    rec->next_running = device->running;
+    device->running = rec;
+    if (ticket != NULL)
+        *ticket = rec->ticket;
+    return STO_OK;
+}
+
+enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err)
+{
+    if (device->lost)
+        return lost(device, err);
+    if (ticket > device->last_ticket)
+        return sto_fail(err, STO_ERR_FAILED, "a wait for ticket %llu, which was never given out", (unsigned long long)ticket);
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                      .semaphoreCount = 1,
+                                      .pSemaphores = &device->timeline,
+                                      .pValues = &ticket};
+    const VkResult result = device->vk.vkWaitSemaphores(device->handle, &info, UINT64_MAX);
+    if (result != VK_SUCCESS)
+        return sto_device_fail(device, err, result, "waiting for the device");
+    retire(device, ticket);
+    return STO_OK;
+}
+
+void sto_queue_forget(struct sto_recording *rec)
+{
+    struct sto_device *device = rec->device;
+    if (!rec->running)
+        return;
+    (void)sto_device_wait(device, rec->ticket, NULL);
+    struct sto_recording **link = &device->running; /* still there only when the device was lost */
+    while (*link != NULL && *link != rec)
+        link = &(*link)->next_running;
+    if (*link == rec)
+        *link = rec->next_running;
+    rec->next_running = NULL;
+    rec->running = false;
+}

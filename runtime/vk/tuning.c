@@ -1,0 +1,49 @@
+/* Tuning by rule: one row per shader source. A source without a row has the default workgroup and no constants of its
+ * own. Constant 0 is the workgroup size and 1 the subgroup size for every kernel; a rule may change the workgroup size
+ * (keep it a multiple of the subgroup size and within max_workgroup_invocations: round_workgroup does both) and adds
+ * what its source declares as constant_id 2 and up. */
+#include "runtime/vk/tuning.h"
+
+#include <string.h>
+
+/* The multiple of the subgroup size nearest to `wanted` from below, at least one subgroup, within the device's limits.
+ * CPU drivers run a subgroup as one vector: there a workgroup is one subgroup. */
+static uint32_t round_workgroup(const struct sto_tuning_input *in, uint32_t wanted)
+{
+    const struct sto_device_snapshot *s = in->snapshot;
+    const uint32_t subgroup = in->plan->subgroup_size > 0 ? in->plan->subgroup_size : 1;
+    uint32_t limit = s->max_workgroup_invocations;
+    if (limit > s->max_workgroup_size[0])
+        limit = s->max_workgroup_size[0];
+    if (s->kind == STO_DEVICE_CPU || wanted < subgroup)
+        wanted = subgroup;
+    if (wanted > limit)
+        wanted = limit;
+    return wanted >= subgroup ? wanted - wanted % subgroup : wanted;
+}
+
+/* ---- rules: values[0] and values[1] are set when a rule is called ---- */
+
+static void tune_probe(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    t->values[0] = round_workgroup(in, 256);
+}
+
+static const struct {
+    const char *source;
+    void (*rule)(const struct sto_tuning_input *in, struct sto_tuning *t);
+} rules[] = {
+    {"probe.comp", tune_probe},
+};
+
+void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out)
+{
+    *out = (struct sto_tuning){.n_values = 2};
+    out->values[0] = round_workgroup(in, 128);
+    out->values[1] = in->plan->subgroup_size;
+    out->required_subgroup_size = in->plan->require_subgroup_size ? in->plan->subgroup_size : 0;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (strcmp(rules[i].source, in->kernel->source) == 0)
+            rules[i].rule(in, out);
+    }
+}

@@ -1,0 +1,17 @@
+/* Specialisation constants of every kernel, by rule: from a device to numbers, without a driver. */
+#ifndef STO_VK_TUNING_H
+#define STO_VK_TUNING_H
+
+#include "runtime/vk/device_plan.h"
+
+/* What a rule may look at: the plan's subgroup size, use_* flags, and the device itself. */
+struct sto_tuning_input {
+    const struct sto_device_snapshot *snapshot;
+    const struct sto_device_plan *plan;
+    const struct sto_kernel_info *kernel;
+};
+
+/* Fills in the constants of one kernel. Values 0 and 1 (workgroup size, subgroup size) are always there. */
+void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out);
+
+#endif
