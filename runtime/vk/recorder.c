@@ -52,7 +52,7 @@ static void fail_text(struct sto_recording *rec, enum sto_status status, const c
 
 void sto_recording_fail(struct sto_recording *rec, const char *why)
 {
-    assert(!"an operation was given impossible shapes");
+    assert(rec == NULL && "an operation was given impossible shapes");
     fail_text(rec, STO_ERR_FAILED, "recording", why);
 }
 
