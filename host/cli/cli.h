@@ -6,6 +6,7 @@
 #include "runtime/strato.h"
 
 int sto_cmd_info(int argc, char **argv);
+int sto_cmd_tokenize(int argc, char **argv);
 
 /* 0 done; 1 failed while running; 2 wrong usage; 3 the model file is damaged or unsupported; 4 no usable device;
  * 5 it does not fit. */
