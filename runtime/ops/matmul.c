@@ -1,0 +1,230 @@
+/* y = x W^T: which kernel, in how many dispatches, over what ranges.
+ *
+ *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, 8 columns at a time
+ *   more                                matmul*.comp   tiles
+ *
+ * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A large
+ * matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "runtime/formats/formats.h"
+#include "runtime/ops/ops.h"
+#include "shaders/shared/args.h"
+
+_Static_assert(sizeof(struct MatArgs) == 72 && offsetof(struct MatArgs, rows) == 68, "as std430 lays it out");
+_Static_assert(sizeof(struct QuantizeArgs) == 32 && offsetof(struct QuantizeArgs, x_stride) == 24, "as std430 lays it out");
+
+enum {
+    MATVEC_MAX_COLS = 8,
+    MAX_GROUPS = 65535, /* in one dimension: what every Vulkan device has */
+    /* constant_id 2 and up of the kernels */
+    MATVEC_ROWS = 2, MATVEC_COLS = 3, MATVEC_VALUES = 4,
+    MATMUL_TM = 2, MATMUL_TN = 3, MATMUL_TX = 4, MATMUL_VALUES = 5
+};
+/* Floating-point operations in one dispatch: 20 ms on a device of 100 GFLOP/s, far from any watchdog. */
+static const uint64_t MAX_FLOPS = (uint64_t)1 << 31;
+/* Kernels address x, y and the weights with 32-bit byte offsets. */
+static const uint64_t MAX_OFFSET = UINT32_MAX;
+
+/* One matrix product on its way into dispatches. */
+struct product {
+    struct sto_ops *ops;
+    const struct sto_op_matmul_args *a;
+    enum sto_kernel kernel;
+    struct sto_tuning tuning;
+    uint32_t tile_rows, tile_cols; /* of one workgroup */
+    uint32_t col0, cols;           /* columns of this dispatch */
+};
+
+static void fail(const struct sto_ops *ops, const char *why)
+{
+    sto_recording_fail(ops->rec, why);
+}
+
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Bytes from the first element to the last, which may stand before the end of a row's stride. */
+static uint64_t span_bytes(uint32_t rows, uint32_t cols, uint32_t stride)
+{
+    return ((uint64_t)(rows - 1) * stride + cols) * sizeof(float);
+}
+
+uint64_t sto_op_q8_bytes(uint32_t rows, uint32_t cols)
+{
+    return (uint64_t)rows * Q8_COL_BYTES(cols);
+}
+
+static bool is_vector(const struct sto_ops *ops, uint32_t n)
+{
+    return n <= MATVEC_MAX_COLS || ops->deterministic;
+}
+
+bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n)
+{
+    const struct sto_device_plan *plan = ops->plan;
+
+    if (ops->exact || !plan->q8_by_default[w->type] || w->cols % 32 != 0)
+        return false;
+    return (is_vector(ops, n) ? plan->matvec_q8[w->type] : plan->matmul_q8[w->type]) < STO_KERNEL_COUNT;
+}
+
+void sto_op_quantize(struct sto_ops *ops, uint64_t xq, struct sto_tensor x)
+{
+    const enum sto_kernel kernel = STO_KERNEL_quantize_q8;
+    const bool shapes_ok = x.cols % 32 == 0 && x.cols > 0 && x.rows > 0 && x.rows <= MAX_GROUPS && x.stride % 4 == 0 &&
+                           x.address % 16 == 0 && xq % 16 == 0 && span_bytes(x.rows, x.cols, x.stride) <= MAX_OFFSET;
+
+    assert(shapes_ok);
+    if (!shapes_ok) {
+        fail(ops, "sto_op_quantize: impossible shapes");
+        return;
+    }
+    const uint64_t x_bytes = span_bytes(x.rows, x.cols, x.stride), xq_bytes = sto_op_q8_bytes(x.rows, x.cols);
+    const struct QuantizeArgs args = {.x = x.address, .xq = xq, .n_in = x.cols, .n_cols = x.rows, .x_stride = x.stride};
+    const struct sto_use uses[] = {{x.address, x_bytes, STO_READ}, {xq, xq_bytes, STO_WRITE}};
+    sto_record_dispatch(ops->rec, &(struct sto_dispatch){
+                                      .kernel = kernel,
+                                      .args = &args,
+                                      .groups = {ceil_div(x.cols / 32, ops->plan->tuning[kernel].values[0]), x.rows, 1},
+                                      .uses = uses,
+                                      .n_uses = 2,
+                                      .flops = (uint64_t)4 * x.rows * x.cols,
+                                      .bytes_moved = x_bytes + xq_bytes,
+                                  });
+}
+
+/* Rows [row0, row0 + rows) of columns [col0, col0 + cols). */
+static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
+{
+    const struct sto_op_matmul_args *a = p->a;
+    const uint64_t row_bytes = sto_type_bytes(a->w.type, a->w.cols), q8_col_bytes = Q8_COL_BYTES(a->w.cols);
+    const uint64_t x = a->xq != 0 ? a->xq + p->col0 * q8_col_bytes
+                                  : a->x.address + (uint64_t)p->col0 * a->x.stride * sizeof(float);
+    const uint64_t x_bytes = a->xq != 0 ? p->cols * q8_col_bytes : span_bytes(p->cols, a->x.cols, a->x.stride);
+    const uint64_t y = a->y.address + (uint64_t)p->col0 * a->y.stride * sizeof(float);
+    const struct MatArgs args = {
+        .pieces = p->ops->pieces,
+        .x = x,
+        .y = y,
+        .bias = a->bias,
+        .piece = a->w.piece,
+        .offset16 = (uint32_t)(a->w.offset / 16),
+        .n_in = a->w.cols,
+        .n_out = a->w.rows,
+        .n_cols = p->cols,
+        .x_stride = a->x.stride,
+        .y_stride = a->y.stride,
+        .flags = (a->bias != 0 ? FLAG_BIAS : 0) | (a->accumulate ? FLAG_ACCUMULATE : 0),
+        .row0 = row0,
+        .rows = rows,
+    };
+    const struct sto_use uses[] = {
+        {a->w.address + row0 * row_bytes, rows * row_bytes, STO_READ},
+        {x, x_bytes, STO_READ},
+        {y + row0 * sizeof(float), span_bytes(p->cols, rows, a->y.stride), a->accumulate ? STO_READ_WRITE : STO_WRITE},
+        {a->bias + row0 * sizeof(float), rows * sizeof(float), STO_READ},
+    };
+    const uint32_t row_groups = ceil_div(rows, p->tile_rows);
+    struct sto_dispatch d = {
+        .kernel = p->kernel,
+        .tuning = &p->tuning,
+        .args = &args,
+        .uses = uses,
+        .n_uses = a->bias != 0 ? 4 : 3,
+        .flops = (uint64_t)2 * rows * a->w.cols * p->cols,
+        .bytes_moved = rows * row_bytes + x_bytes + (uint64_t)p->cols * rows * sizeof(float),
+    };
+    if (p->tile_cols == 0) { /* matvec: groups are rows, in two dimensions */
+        d.groups[0] = row_groups < MAX_GROUPS ? row_groups : MAX_GROUPS;
+        d.groups[1] = ceil_div(row_groups, d.groups[0]);
+    } else {
+        d.groups[0] = ceil_div(p->cols, p->tile_cols);
+        d.groups[1] = row_groups;
+    }
+    d.groups[2] = 1;
+    sto_record_dispatch(p->ops->rec, &d);
+}
+
+/* All rows of columns [col0, col0 + cols), cut so that no dispatch exceeds MAX_FLOPS or MAX_GROUPS. */
+static void record_columns(const struct product *p)
+{
+    const uint64_t flops_per_row = (uint64_t)2 * p->a->w.cols * p->cols;
+    uint64_t rows = MAX_FLOPS / flops_per_row / p->tile_rows * p->tile_rows;
+
+    if (rows < p->tile_rows)
+        rows = p->tile_rows;
+    if (rows > (uint64_t)MAX_GROUPS * p->tile_rows)
+        rows = (uint64_t)MAX_GROUPS * p->tile_rows;
+    for (uint32_t row0 = 0; row0 < p->a->w.rows;) {
+        const uint32_t left = p->a->w.rows - row0, n = rows < left ? (uint32_t)rows : left;
+        record_rows(p, row0, n);
+        row0 += n;
+    }
+}
+
+/* At most 8 columns at a time, with the kernel specialised for 1, 2, 4 or 8. Wide ones take fewer rows, so that the sums
+ * of a workgroup fit in registers; neither changes the order of a sum. */
+static void record_matvec(struct product *p, uint32_t n)
+{
+    const uint32_t rows = p->tuning.values[MATVEC_ROWS];
+
+    for (p->col0 = 0; p->col0 < n; p->col0 += p->cols) {
+        p->cols = n - p->col0 < MATVEC_MAX_COLS ? n - p->col0 : MATVEC_MAX_COLS;
+        uint32_t specialised = 1;
+        while (specialised < p->cols)
+            specialised *= 2;
+        p->tile_rows = specialised < 4 || rows < 2 ? rows : rows / 2;
+        p->tuning.values[MATVEC_ROWS] = p->tile_rows;
+        p->tuning.values[MATVEC_COLS] = specialised;
+        record_columns(p);
+    }
+}
+
+static bool shapes_possible(const struct sto_op_matmul_args *a)
+{
+    const struct sto_type_info *type = sto_type_get(a->w.type);
+
+    if (a->w.rows == 0 || a->w.cols == 0 || a->x.rows == 0 || a->w.cols % type->block_elems != 0)
+        return false;
+    if (a->y.rows != a->x.rows || a->y.cols != a->w.rows || a->x.cols != a->w.cols)
+        return false;
+    if (a->x.stride < a->x.cols || a->y.stride < a->y.cols || a->x.stride % 4 != 0)
+        return false;
+    if (a->x.address % 16 != 0 || a->y.address % 4 != 0 || a->xq % 16 != 0 || a->w.offset % 16 != 0)
+        return false;
+    if (a->w.offset / 16 > UINT32_MAX || sto_type_bytes(a->w.type, a->w.cols) * a->w.rows > MAX_OFFSET)
+        return false;
+    return span_bytes(a->x.rows, a->x.cols, a->x.stride) <= MAX_OFFSET &&
+           span_bytes(a->y.rows, a->y.cols, a->y.stride) <= MAX_OFFSET;
+}
+
+void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
+{
+    const struct sto_device_plan *plan = ops->plan;
+    const bool vector = is_vector(ops, a->x.rows), possible = shapes_possible(a);
+    const enum sto_kernel *table = vector ? (a->xq != 0 ? plan->matvec_q8 : plan->matvec)
+                                          : (a->xq != 0 ? plan->matmul_q8 : plan->matmul);
+    struct product p = {.ops = ops, .a = a, .kernel = table[a->w.type], .cols = a->x.rows};
+
+    assert(possible);
+    if (!possible || p.kernel >= STO_KERNEL_COUNT) {
+        fail(ops, possible ? "sto_op_matmul: no kernel for this weight format" : "sto_op_matmul: impossible shapes");
+        return;
+    }
+    p.tuning = plan->tuning[p.kernel];
+    if (p.tuning.n_values < (vector ? (uint32_t)MATVEC_VALUES : (uint32_t)MATMUL_VALUES)) {
+        fail(ops, "sto_op_matmul: the plan has no tuning for the kernel");
+        return;
+    }
+    if (vector) {
+        record_matvec(&p, a->x.rows);
+        return;
+    }
+    p.tile_rows = p.tuning.values[0] / p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TM];
+    p.tile_cols = p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TN];
+    record_columns(&p);
+}

@@ -1,0 +1,122 @@
+// block.glsl: a block of 32 elements of a weight row in registers, and what a kernel may ask of it.
+//
+// A weight format is one function, in a file of its own (format_q4_0.glsl, ...):
+//
+//   void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+//     base   address of the matrix, 16-byte aligned
+//     row    byte offset of the row in it: row index * row_bytes(n_in)
+//     b      which 32 elements: 32 b .. 32 b + 31
+//
+// and these defines. Nothing else in a kernel depends on the format.
+//
+//   BLOCK_BYTES, BLOCK_ELEMS   of the packed format
+//   BLOCK_PLAIN                1: an element is a float, not an integer times a scale
+//   BLOCK_SCALES               1: k.d.x and k.m.x hold for all 32; 2: .x for elements 0..15, .y for 16..31
+//   BLOCK_MIN                  1: k.m is not zero
+//
+// Element 4 i + j of a packed block is d * int8(byte j of q[i]) + m. Integer-dot kernels take q as it is.
+#ifndef LIB_BLOCK_GLSL
+#define LIB_BLOCK_GLSL
+
+#include "lib/load.glsl"
+
+#if BLOCK_PLAIN
+
+// v[i]: elements 4 i .. 4 i + 3, zero from n_in on.
+struct Block {
+    vec4 v[8];
+};
+
+vec4 block_raw(Block k, uint i)
+{
+    return k.v[i];
+}
+float block_d(Block k, uint half_)
+{
+    return 1.0;
+}
+float block_m(Block k, uint half_)
+{
+    return 0.0;
+}
+vec4 block_values(Block k, uint i)
+{
+    return k.v[i];
+}
+
+#else
+
+struct Block {
+    uint q[8];
+    vec2 d;
+    vec2 m;
+};
+
+// Elements 4 i .. 4 i + 3 before scale and minimum.
+vec4 block_raw(Block k, uint i)
+{
+    const int w = int(k.q[i]);
+    return vec4(bitfieldExtract(w, 0, 8), bitfieldExtract(w, 8, 8), bitfieldExtract(w, 16, 8), w >> 24);
+}
+float block_d(Block k, uint half_)
+{
+    return BLOCK_SCALES == 2 && half_ == 1u ? k.d.y : k.d.x;
+}
+float block_m(Block k, uint half_)
+{
+    return BLOCK_SCALES == 2 && half_ == 1u ? k.m.y : k.m.x;
+}
+// Elements 4 i .. 4 i + 3.
+vec4 block_values(Block k, uint i)
+{
+    const vec4 scaled = block_raw(k, i) * block_d(k, i / 4u);
+#if BLOCK_MIN
+    return scaled + block_m(k, i / 4u);
+#else
+    return scaled;
+#endif
+}
+
+// Each byte of v, 0..127, less the same byte of s, 0..127; as int8.
+uint bytes_minus(uint v, uint s)
+{
+    return ((v | 0x80808080u) - s) ^ 0x80808080u;
+}
+
+// Nibble words to elements: byte i of n holds element i in its low half and element 16 + i in its high half.
+void unpack_nibbles(uint n[4], out uint q[8])
+{
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        q[i] = n[i] & 0x0f0f0f0fu;
+        q[4u + i] = n[i] >> 4u & 0x0f0f0f0fu;
+    }
+}
+
+// Bits 4 i .. 4 i + 3 of `bits`, one to a byte (0 or 1).
+uint spread_bits(uint bits, uint i)
+{
+    return (bits >> 4u * i & 15u) * 0x00204081u & 0x01010101u;
+}
+
+// Four bytes, each an index 0..15 into a table of 16 int8.
+uint look_up(uint indices, uvec4 table)
+{
+    uint bytes = 0u;
+    [[unroll]] for (uint j = 0u; j < 4u; j++) {
+        const uint n = indices >> 8u * j & 15u;
+        const uint low = (n & 4u) != 0u ? table.y : table.x, high = (n & 4u) != 0u ? table.w : table.z;
+        const uint word = (n & 8u) != 0u ? high : low;
+        bytes |= (word >> 8u * (n & 3u) & 255u) << 8u * j;
+    }
+    return bytes;
+}
+
+#endif
+
+// Bytes of a row of n_in elements.
+uint row_bytes(uint n_in)
+{
+    return n_in / BLOCK_ELEMS * BLOCK_BYTES;
+}
+
+#endif

@@ -1,0 +1,20 @@
+// IQ4_NL: 32 elements in 18 bytes, 2-byte aligned: d f16, 16 bytes of nibbles that index a table
+#define BLOCK_BYTES 18u
+#define BLOCK_ELEMS 32u
+#define BLOCK_PLAIN 0
+#define BLOCK_SCALES 1
+#define BLOCK_MIN 0
+#include "lib/block.glsl"
+#include "lib/iq4_table.glsl"
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    const uint at = row + b * BLOCK_BYTES;
+    uint n[4], bit;
+    const uint first = load_words4_after(base, at + 2u, n, bit);
+    unpack_nibbles(n, k.q);
+    [[unroll]] for (uint i = 0u; i < 8u; i++)
+        k.q[i] = look_up(k.q[i], IQ4_TABLE);
+    k.d = vec2(f16_low(first >> (bit - 16u)));
+    k.m = vec2(0.0);
+}

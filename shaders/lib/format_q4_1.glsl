@@ -1,0 +1,19 @@
+// Q4_1: 32 elements in 20 bytes, 4-byte aligned: d f16, m f16, 16 bytes of nibbles; d * q + m
+#define BLOCK_BYTES 20u
+#define BLOCK_ELEMS 32u
+#define BLOCK_PLAIN 0
+#define BLOCK_SCALES 1
+#define BLOCK_MIN 1
+#include "lib/block.glsl"
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    const uint at = row + b * BLOCK_BYTES;
+    uint n[4];
+    [[unroll]] for (uint i = 0u; i < 4u; i++)
+        n[i] = load32(base, at + 4u + 4u * i);
+    unpack_nibbles(n, k.q);
+    const vec2 dm = unpackHalf2x16(load32(base, at));
+    k.d = vec2(dm.x);
+    k.m = vec2(dm.y);
+}

@@ -1,0 +1,20 @@
+// Q5_0: 32 elements in 22 bytes, 2-byte aligned: d f16, fifth bits u32, 16 bytes of nibbles; d * (q - 16)
+#define BLOCK_BYTES 22u
+#define BLOCK_ELEMS 32u
+#define BLOCK_PLAIN 0
+#define BLOCK_SCALES 1
+#define BLOCK_MIN 0
+#include "lib/block.glsl"
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    const uint at = row + b * BLOCK_BYTES;
+    uint n[4], bit;
+    const uint third = load_words4_after(base, at + 6u, n, bit); // bytes 2 and 3 of the fifth bits end at `bit`
+    const uint fifth = read_u16(base, at + 2u) | third >> (bit - 16u) << 16u;
+    unpack_nibbles(n, k.q);
+    [[unroll]] for (uint i = 0u; i < 8u; i++)
+        k.q[i] = bytes_minus(k.q[i] | spread_bits(fifth, i) << 4u, 0x10101010u);
+    k.d = vec2(f16_low(read_u16(base, at)));
+    k.m = vec2(0.0);
+}

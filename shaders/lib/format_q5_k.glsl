@@ -1,0 +1,24 @@
+// Q5_K: 256 elements in 176 bytes, 16-byte aligned: Q4_K with a fifth bit.
+//   0 d f16 | 2 dmin f16 | 4 scales[12] | 16 fifth[32]: bit s of byte l belongs to element 32 s + l | 48 nibbles[128]
+#define BLOCK_BYTES 176u
+#define BLOCK_ELEMS 256u
+#define BLOCK_PLAIN 0
+#define BLOCK_SCALES 1
+#define BLOCK_MIN 1
+#include "lib/block.glsl"
+#include "lib/k_scales.glsl"
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u;
+    const uvec4 head = load128(base, at);
+    [[unroll]] for (uint i = 0u; i < 2u; i++) {
+        const uvec4 n = load128(base, at + 48u + 32u * (s / 2u) + 16u * i) >> 4u * (s % 2u) & 0x0f0f0f0fu;
+        const uvec4 fifth = load128(base, at + 16u + 16u * i) >> s & 0x01010101u;
+        [[unroll]] for (uint j = 0u; j < 4u; j++)
+            k.q[4u * i + j] = n[j] | fifth[j] << 4u;
+    }
+    const vec2 d = unpackHalf2x16(head.x), sm = k_scale_and_minimum(head.yzw, s);
+    k.d = vec2(d.x * sm.x);
+    k.m = vec2(-d.y * sm.y);
+}

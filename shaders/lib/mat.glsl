@@ -1,0 +1,56 @@
+// mat.glsl: what the matrix kernels share: their arguments, their weight format, columns of x, the store of a result.
+#ifndef LIB_MAT_GLSL
+#define LIB_MAT_GLSL
+
+#include "lib/global.glsl"
+#include "shared/args.h"
+#include "lib/weights.glsl"
+
+layout(push_constant, std430) uniform Push {
+    MatArgs args;
+};
+
+// Address of the matrix: pieces move, so their addresses lie in memory.
+uint64_t weights_base()
+{
+    return read_u64(args.pieces, args.piece) + uint64_t(args.offset16) * 16ul;
+}
+
+// Blocks of 32 in a row; only a plain format's last block may be short.
+uint blocks_per_row()
+{
+    return (args.n_in + 31u) / 32u;
+}
+
+// x[col, e..e+3], e a multiple of 4; zero from n_in on, whatever lies there.
+vec4 load_x(uint col, uint e)
+{
+    const uint offset = (col * args.x_stride + e) * 4u;
+#if BLOCK_PLAIN
+    if (e + 4u > args.n_in) {
+        vec4 v = vec4(0.0);
+        [[unroll]] for (uint j = 0u; j < 4u; j++) {
+            if (e + j < args.n_in)
+                v[j] = read_f32(args.x, offset / 4u + j);
+        }
+        return v;
+    }
+#endif
+    return load_vec4(args.x, offset);
+}
+
+// y[col, row] = sum, as the flags say. row counts from row0.
+void store_y(uint col, uint row, float sum)
+{
+    if (col >= args.n_cols || row >= args.rows)
+        return;
+    const uint r = args.row0 + row;
+    const uint at = col * args.y_stride + r;
+    if ((args.flags & FLAG_BIAS) != 0u)
+        sum += read_f32(args.bias, r);
+    if ((args.flags & FLAG_ACCUMULATE) != 0u)
+        sum += load_f32(args.y, at);
+    store_f32(args.y, at, sum);
+}
+
+#endif
