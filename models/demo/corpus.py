@@ -1,0 +1,144 @@
+"""Assembles the demo model's text: stories, chats and plain facts, as documents of weighted segments.
+
+    rng --> story / question / statement --> document [(text, weight), ...] --> token rows [n_rows, n_seq]
+
+A weight is how much a segment counts in the loss: what a user says is not for the model to predict (0), and the few
+tokens of a short answer (ANSWER_WEIGHT) must not drown in the stories' (1).
+The held-out documents come from another seed and, for questions, from the held-out side of every split.
+"""
+import random
+import re
+import numpy as np
+import questions as q
+import stories
+
+CHAT = "<|im_start|>%s\n%s<|im_end|>\n"
+ANSWER = "<|im_start|>assistant\n"
+ANSWER_WEIGHT = 3.0
+
+
+def chat_prompt(question):
+    """What the chat template makes of one user message."""
+    return CHAT % ("user", question) + ANSWER
+
+
+def chat_doc(turns, system=None):
+    doc = [(CHAT % ("system", system), 0.0)] if system else []
+    for question, answer in turns:
+        doc += [(chat_prompt(question), 0.0), (answer + "<|im_end|>", ANSWER_WEIGHT if len(answer) < 150 else 1.0), ("\n", 0.0)]
+    return doc[:-1]
+
+
+def story_pair_held(ctx):
+    """Requests that name this hero and object are kept for the test."""
+    return q.held("story:%s %s" % (ctx["hk"], ctx["O"]), 12)
+
+
+def new_story(rng, test):
+    while True:
+        shape, ctx, text = stories.story(rng, q.colour_ok)
+        if story_pair_held(ctx) == test:
+            return shape, ctx, text
+
+
+def question(rng, test):
+    r = rng.random()
+    if r < 0.42:
+        return q.ask_sum(rng, test)
+    if r < 0.57:
+        return q.ask_opposite(rng, test)
+    if r < 0.78:
+        return q.ask_colour(rng, test)
+    if r < 0.83:
+        return q.ask_thing(rng, test)
+    return q.ask_small(rng, test)
+
+
+def document(rng, test=False):
+    """One document: (kind, segments, questions asked in it)."""
+    r = rng.random()
+    if r < 0.11:
+        return "story", [(new_story(rng, test)[2], 1.0)], []
+    if r < 0.25:
+        shape, ctx, text = new_story(rng, test)
+        ask = stories.request(rng, shape, ctx)
+        turns = [(ask, text)]
+        if rng.random() < 0.1:
+            _, qq, aa = question(rng, test)
+            turns.insert(rng.randrange(2), (qq, aa))
+        return "tale", chat_doc(turns), [t[0] for t in turns]
+    if r < 0.29 and not test:
+        return "fact", [(q.statements(rng), 1.0)], []
+    if r < 0.40 and not test:
+        return "sums", q.sum_list(rng, ANSWER_WEIGHT), []
+    n = 1 if test else rng.choice([1, 1, 2, 3, 4])
+    turns = [question(rng, test)[1:] for _ in range(n)]
+    system = "You are a helpful assistant." if rng.random() < 0.05 else None
+    return "chat", chat_doc(turns, system), [t[0] for t in turns]
+
+
+def make(n_docs, seed, test=False):
+    rng = random.Random(seed)
+    return [document(rng, test) for _ in range(n_docs)]
+
+
+_SUM = re.compile(r"(\d+) (?:\+|plus|and) (\d+)")
+
+
+def check_disjoint(docs, held_questions):
+    """Asserts what the README promises about the held-out questions."""
+    asked = {t for _, _, asks in docs for t in asks}
+    assert not asked & set(held_questions), "a held-out question was asked in training"
+    pairs = {"%s %s" % (c, o) for c in q.w.COLOURS for o in q.w.OBJECTS if not q.colour_ok(c, o)}
+    pattern = re.compile(r"\b(%s) (%s)\b" % ("|".join(q.w.COLOURS), "|".join(q.w.OBJECTS)))
+    for kind, segs, _ in docs:
+        text = "".join(t for t, _ in segs)
+        if kind in ("chat", "sums", "tale"):
+            for a, b in _SUM.findall(text):
+                assert not q.sum_held(int(a), int(b)), text
+        for m in pattern.finditer(text):
+            assert m.group(0) not in pairs, text
+        for x in re.findall(r'opposite of (?:the word )?"?(\w+)"?[?.]\s*<', text):
+            assert not q.opposite_unasked(x) or "is the opposite of" in text, text
+
+
+def tokens(tok, segs):
+    ids, weight = [], []
+    for text, wt in segs:
+        piece = tok.encode_special(text)
+        ids += piece
+        weight += [wt] * len(piece)
+    return ids + [tok.endoftext], weight + [1.0 if segs[-1][1] else 0.0]
+
+
+def pack(encoded, n_seq, seed):
+    """Rows of n_seq + 1 tokens and their loss weights. Documents stay whole where they fit (each goes to the fullest of
+    some open rows that has room), and every row opens with the start of a document, as a prompt does."""
+    order = list(range(len(encoded)))
+    random.Random(seed).shuffle(order)
+    done, rows = [], []
+    for k in order:
+        ids, wts = encoded[k]
+        fit = [r for r in rows if len(r[0]) + len(ids) <= n_seq + 1]
+        if fit:
+            row = max(fit, key=lambda r: len(r[0]))
+            row[0].extend(ids)
+            row[1].extend(wts)
+        else:
+            rows.append((list(ids[:n_seq + 1]), list(wts[:n_seq + 1])))
+            if len(rows) > 24:
+                done.append(rows.pop(max(range(len(rows)), key=lambda i: len(rows[i][0]))))
+    done += rows
+    random.Random(seed + 1).shuffle(done)
+    out, weight = np.zeros((len(done), n_seq + 1), np.int16), np.zeros((len(done), n_seq + 1), np.float32)
+    for i, (ids, wts) in enumerate(done):
+        out[i, :len(ids)], weight[i, :len(wts)] = ids, wts
+    return out, weight
+
+
+_SENTENCE = re.compile(r'(?<=[.!?])(?:\s+|"\s+)(?=["A-Z])')
+
+
+def sentences(text):
+    """Sentences with their blanks normalised; quotation marks at the ends do not count."""
+    return [s.strip('" ') for s in _SENTENCE.split(" ".join(text.split())) if s.strip('" ')]
