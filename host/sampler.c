@@ -185,7 +185,7 @@ enum sto_status sto_sampler_accept(struct sto_sampler *sampler, uint32_t token, 
 static float finite_or_forbidden(float logit)
 {
     const float l = logit < FLT_MAX ? logit : FLT_MAX; /* +infinity is the largest number */
-    return logit >= -FLT_MAX ? l : -INFINITY; /* NaN compares false */
+    return logit >= -FLT_MAX ? l : -INFINITY;          /* NaN compares false */
 }
 
 /* Steps 1 to 3 on a copy of the logits, then the candidates that are left. */

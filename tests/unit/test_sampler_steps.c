@@ -27,8 +27,8 @@ enum { BIG = 151936 };
 
 static struct {
     float logit[BIG];
-    double p[BIG];        /* of softmax(logit) */
-    uint32_t order[BIG];  /* ids, most probable first */
+    double p[BIG];         /* of softmax(logit) */
+    uint32_t order[BIG];   /* ids, most probable first */
     uint32_t typical[BIG]; /* ids, surprise nearest to the entropy first */
     double distance[BIG];
 } big;
@@ -375,14 +375,10 @@ static void mirostat_follows_its_paper(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(top_k_equals_sorting),
-        cmocka_unit_test(top_p_and_typical_equal_sorting),
-        cmocka_unit_test(min_p_equals_comparing),
-        cmocka_unit_test(draw_covers_exactly_the_weights),
-        cmocka_unit_test(dry_equals_walking_back),
-        cmocka_unit_test(dry_penalty_stays_finite),
-        cmocka_unit_test(penalties_equal_counting_again),
-        cmocka_unit_test(mirostat_follows_its_paper),
+        cmocka_unit_test(top_k_equals_sorting),           cmocka_unit_test(top_p_and_typical_equal_sorting),
+        cmocka_unit_test(min_p_equals_comparing),         cmocka_unit_test(draw_covers_exactly_the_weights),
+        cmocka_unit_test(dry_equals_walking_back),        cmocka_unit_test(dry_penalty_stays_finite),
+        cmocka_unit_test(penalties_equal_counting_again), cmocka_unit_test(mirostat_follows_its_paper),
     };
     return cmocka_run_group_tests(tests, setup_big, NULL);
 }

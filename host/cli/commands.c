@@ -1,0 +1,230 @@
+/* Every command of the program: what its help says and which options it takes. */
+#include "host/cli/cli.h"
+
+#include <string.h>
+
+#define MODEL_TEXT                                                                                                     \
+    "MODEL is a path to a GGUF file (the first shard of a split one). Without it the bundled demo model is used."
+#define ENGINE_TABLES &sto_engine_table, &sto_study_table, &sto_common_table
+
+const struct sto_command sto_commands[] = {
+    {
+        .name = "run",
+        .summary = "generate text from a prompt",
+        .usage = {"run [MODEL] [-p TEXT | -f FILE | < stdin] [-n N] [options]"},
+        .details = "Sends the prompt to the model as one turn of a conversation, in the model's own chat form, and "
+                   "prints what it writes as it is written. With --raw the model continues the prompt instead. "
+                   "Ctrl-C stops and keeps what was written.\n\n" MODEL_TEXT "\n\n"
+                   "Sampling runs in a fixed order: logit bias, the three penalties, DRY, top-k, typical, top-p, "
+                   "min-p, XTC, temperature, draw. Mirostat takes the place of top-k to XTC and runs after "
+                   "temperature. The same seed gives the same text again; --temp 0 needs none.",
+        .tables = {&sto_run_table, &sto_sampling_table, ENGINE_TABLES},
+        .examples = {{"strato run -p \"Tell me about foxes.\"", "the demo model, a few seconds"},
+                     {"strato run qwen3-8b.gguf -p \"Why is the sky blue?\" --temp 0", "the likeliest answer"},
+                     {"strato run qwen3-8b.gguf --raw -f start.txt -n 200 --stop \"###\"", "continue a text"},
+                     {"strato run -p Hello --json", "for programs"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "chat",
+        .summary = "talk with a model in the terminal",
+        .usage = {"chat [MODEL] [options]"},
+        .details = MODEL_TEXT,
+        .tables = {&sto_sampling_table, ENGINE_TABLES},
+        .examples = {{"strato chat qwen3-8b.gguf", "a conversation"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "serve",
+        .summary = "serve models over HTTP",
+        .usage = {"serve [MODEL ...] [options]"},
+        .details = "HTTP APIs that existing tools speak, on the loopback address by default.\n\n" MODEL_TEXT,
+        .tables = {ENGINE_TABLES},
+        .examples = {{"strato serve qwen3-8b.gguf", "one model"}},
+        .exits = "012345",
+        .max_models = STO_MAX_MODELS,
+    },
+    {
+        .name = "bench",
+        .summary = "measure tokens per second",
+        .usage = {"bench [MODEL | --shape NAME:FORMAT] [-p LIST] [-n LIST] [-d LIST] [-b N] [-r N] [-o FORMAT]"},
+        .details = "Measures prompt processing and generation, and prints them beside what memory bandwidth allows. "
+                   "--shape makes random weights on the device, so that no file is needed.\n\n" MODEL_TEXT,
+        .tables = {&sto_bench_table, ENGINE_TABLES},
+        .examples = {{"strato bench qwen3-8b.gguf -p 512 -n 128", "one prompt length, one generation length"},
+                     {"strato bench --shape 8b:q4_k_m --sweep vram -o csv", "tokens/s against the memory budget"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "plan",
+        .summary = "say where layers would go and how fast it would be",
+        .usage = {"plan MODEL [--ctx N] [options]"},
+        .details = "Prints the lane of each layer and the tokens per second to expect, without loading the model. A "
+                   "file that holds the header alone will do.",
+        .tables = {ENGINE_TABLES},
+        .examples = {{"strato plan qwen3-8b.gguf --vram 6G --ctx 8192", "a card with 6 GiB"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "info",
+        .summary = "print what is in a model file",
+        .usage = {"info [MODEL] [--json]"},
+        .details = "Prints metadata and tensors, and what of them this program would not support. A file that holds "
+                   "the header alone will do.\n\n" MODEL_TEXT,
+        .tables = {&sto_info_table, &sto_common_table},
+        .examples = {{"strato info qwen3-8b.gguf", "metadata, tensors, formats"}},
+        .exits = "0123",
+        .max_models = 1,
+    },
+    {
+        .name = "devices",
+        .summary = "list devices and how they would be used",
+        .usage = {"devices [--json]"},
+        .details = "Prints the Vulkan devices of this machine with the limits that matter, and which kernel variants "
+                   "each would get.",
+        .tables = {&sto_devices_table, ENGINE_TABLES},
+        .examples = {{"strato devices", "a table"}, {"strato devices --json", "for programs"}},
+        .exits = "0124",
+    },
+    {
+        .name = "verify",
+        .summary = "check every kernel on a device against a reference",
+        .usage = {"verify [--device N|NAME]"},
+        .details = "Runs every kernel variant that the device can run on odd shapes, and compares with results "
+                   "computed in double precision on the processor.",
+        .tables = {ENGINE_TABLES},
+        .examples = {{"strato verify --device 1", "the second device"}},
+        .exits = "0124",
+    },
+    {
+        .name = "tune",
+        .summary = "find and keep a device's best settings",
+        .usage = {"tune [--device N|NAME]"},
+        .details = "Measures the tuning constants of each kernel on a device and keeps the best in the cache folder.",
+        .tables = {ENGINE_TABLES},
+        .examples = {{"strato tune", "the best device"}},
+        .exits = "0124",
+    },
+    {
+        .name = "embed",
+        .summary = "turn text into vectors",
+        .usage = {"embed MODEL [-p TEXT | --jsonl] [options]"},
+        .details = "Prints the embedding of a text, or of each line of standard input.",
+        .tables = {&sto_embed_table, ENGINE_TABLES},
+        .examples = {{"strato embed model.gguf -p \"a red fox\"", "one vector"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "pull",
+        .summary = "fetch a model by name",
+        .usage = {"pull NAME"},
+        .details = "Downloads a model into the local store.",
+        .tables = {&sto_common_table},
+        .examples = {{"strato pull NAME", "fetch, then: strato run NAME"}},
+        .exits = "012",
+        .max_models = 1,
+    },
+    {
+        .name = "list",
+        .summary = "list the models of the local store",
+        .usage = {"list"},
+        .details = "Prints names and sizes of the models in the local store.",
+        .tables = {&sto_common_table},
+        .examples = {{"strato list", "names and sizes"}},
+        .exits = "012",
+    },
+    {
+        .name = "show",
+        .summary = "describe a model of the local store",
+        .usage = {"show NAME"},
+        .details = "Prints where a model of the local store came from and what it is.",
+        .tables = {&sto_common_table},
+        .examples = {{"strato show NAME", "its origin, licence and size"}},
+        .exits = "012",
+        .max_models = 1,
+    },
+    {
+        .name = "rm",
+        .summary = "remove a model from the local store",
+        .usage = {"rm NAME"},
+        .details = "Deletes a model from the local store.",
+        .tables = {&sto_common_table},
+        .examples = {{"strato rm NAME", "free its space"}},
+        .exits = "012",
+        .max_models = 1,
+    },
+    {
+        .name = "tokenize",
+        .summary = "turn text into token ids",
+        .usage = {"tokenize [MODEL] [--special] [--no-bos] [-p TEXT | --jsonl | < stdin]"},
+        .details = "Prints the ids of a text as a JSON array.\n\n" MODEL_TEXT,
+        .tables = {&sto_tokenize_table, &sto_common_table},
+        .examples = {{"strato tokenize qwen3-8b.gguf -p \"Hello, world\"", "one array"},
+                     {"strato tokenize qwen3-8b.gguf --jsonl < lines.jsonl", "one array per line"}},
+        .exits = "0123",
+        .max_models = 1,
+    },
+    {
+        .name = "template",
+        .summary = "render a chat template",
+        .usage = {"template [MODEL | -t FILE] [--now TIME] [--jsonl]"},
+        .details = "Renders conversations with a model's chat template: {\"messages\", \"tools\", \"kwargs\", "
+                   "\"add_generation_prompt\", \"bos_token\", \"eos_token\"} in, {\"text\"} or {\"error\"} out.",
+        .tables = {&sto_template_table, &sto_common_table},
+        .examples = {{"strato template -t chat.jinja --jsonl < conversations.jsonl", "one result per line"}},
+        .exits = "0123",
+        .max_models = 1,
+    },
+    {
+        .name = "logits",
+        .summary = "write a model's raw logits to a file",
+        .usage = {"logits MODEL --tokens 1,2,3 [--all] [--batch N] -o FILE [options]"},
+        .details = "Evaluates tokens and writes little-endian 32-bit floats [positions, vocabulary]: of the last "
+                   "position, or with --all of every one.",
+        .tables = {&sto_logits_table, ENGINE_TABLES},
+        .examples = {{"strato logits model.gguf --tokens 1,2,3 --all -o out.f32", "three rows"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+    {
+        .name = "ppl",
+        .summary = "measure how well a model predicts a text",
+        .usage = {"ppl [MODEL] -f FILE [options]"},
+        .details =
+            "Prints the mean negative log-likelihood per token, its standard error, and the perplexity.\n\n" MODEL_TEXT,
+        .tables = {&sto_ppl_table, ENGINE_TABLES},
+        .examples = {{"strato ppl qwen3-8b.gguf -f text.txt", "one line"}},
+        .exits = "012345",
+        .max_models = 1,
+    },
+};
+const size_t sto_n_commands = sizeof sto_commands / sizeof *sto_commands;
+
+const struct sto_command *sto_find_command(const char *name)
+{
+    for (size_t i = 0; i < sto_n_commands; i++) {
+        if (strcmp(sto_commands[i].name, name) == 0)
+            return &sto_commands[i];
+    }
+    return NULL;
+}
+
+const char *sto_nearest_command(const char *name)
+{
+    const char *nearest = NULL;
+    unsigned least = 3; /* further away is no likely slip */
+    for (size_t i = 0; i < sto_n_commands; i++) {
+        const size_t length = strlen(sto_commands[i].name);
+        const unsigned distance = sto_edit_distance(name, sto_commands[i].name);
+        if (distance < least && distance < length) { /* not a word with nothing in common */
+            least = distance;
+            nearest = sto_commands[i].name;
+        }
+    }
+    return nearest;
+}

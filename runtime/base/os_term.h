@@ -1,0 +1,26 @@
+/* The seam to the operating system for programs at a terminal: what a stream is connected to, Ctrl-C, broken pipes.
+ * term_posix.c and term_win32.c implement it. For programs only: the library itself calls none of this. */
+#ifndef STO_BASE_OS_TERM_H
+#define STO_BASE_OS_TERM_H
+
+#include <stdbool.h>
+
+enum sto_stream { STO_STDIN, STO_STDOUT, STO_STDERR };
+
+bool sto_is_terminal(enum sto_stream stream);
+/* Width of the terminal in characters; 0: no terminal, or unknown. */
+unsigned sto_terminal_columns(enum sto_stream stream);
+/* Makes a terminal understand colour and cursor sequences; false: it cannot. */
+bool sto_terminal_enable_ansi(enum sto_stream stream);
+
+/* To be called once, first thing in main: arguments as UTF-8, streams that pass bytes through unchanged, and a write
+ * to a closed pipe that fails instead of ending the program. On failure the arguments stay as they are. */
+void sto_program_setup(int *argc, char ***argv);
+
+/* Calls on_interrupt at every Ctrl-C: in a signal handler on POSIX, in a thread of its own on Windows. It may only do
+ * what a signal handler may. False: it could not be installed. */
+bool sto_catch_interrupt(void (*on_interrupt)(void));
+/* Ends the process at once; safe in on_interrupt. */
+_Noreturn void sto_exit_now(int code);
+
+#endif
