@@ -29,7 +29,7 @@ void main()
     const uint64_t base = read_u64(args.pieces, args.piece) + uint64_t(args.offset16) * 16ul;
     Block k;
     block_load(base, token * row_bytes(args.n_in), b, args.n_in, k);
-    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+    BLOCK_UNROLL for (uint i = 0u; i < 8u; i++) {
         const vec4 v = block_values(k, i) * args.scale;
         const uint e = 32u * b + 4u * i;
         if (e < args.n_in)

@@ -37,7 +37,7 @@ void load_tiles(uint64_t base, uint b, uint row0, uint col0)
     for (uint r = gl_LocalInvocationIndex; r < ROWS; r += WORKGROUP) {
         Block k;
         block_load(base, (args.row0 + min(row0 + r, args.rows - 1u)) * row_bytes(args.n_in), b, args.n_in, k);
-        [[unroll]] for (uint i = 0u; i < 8u; i++) {
+        BLOCK_UNROLL for (uint i = 0u; i < 8u; i++) {
             const vec4 w = block_values(k, i);
             [[unroll]] for (uint j = 0u; j < 4u; j++)
                 w_tile[(4u * i + j) * ROWS + r] = TO_TILE(w[j]);

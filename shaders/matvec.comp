@@ -38,7 +38,7 @@ void main()
                 part[i] = 0.0;
             [[unroll]] for (uint c = 0u; c < COLS; c++)
                 sum_x[c] = 0.0;
-            [[unroll]] for (uint i = 0u; i < 8u / BLOCK_SCALES; i++) {
+            BLOCK_UNROLL for (uint i = 0u; i < 8u / BLOCK_SCALES; i++) {
                 const uint word = h * 4u + i;
                 vec4 x[COLS];
                 [[unroll]] for (uint c = 0u; c < COLS; c++) {

@@ -188,7 +188,9 @@ static bool shapes_possible(const struct sto_op_matmul_args *a)
 {
     const struct sto_type_info *type = sto_type_get(a->w.type);
 
-    if (a->w.rows == 0 || a->w.cols == 0 || a->x.rows == 0 || a->w.cols % type->block_elems != 0)
+    if (a->w.rows == 0 || a->w.cols == 0 || a->x.rows == 0)
+        return false;
+    if (a->w.cols % 4 != 0 || a->w.cols % type->block_elems != 0)
         return false;
     if (a->y.rows != a->x.rows || a->y.cols != a->w.rows || a->x.cols != a->w.cols)
         return false;

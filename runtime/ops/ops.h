@@ -14,11 +14,12 @@ struct sto_tensor {
     uint32_t stride;       /* elements from row to row, a multiple of 4, >= cols */
 };
 
-/* A weight matrix [rows, cols] somewhere in a piece. */
+/* A weight matrix [rows, cols] somewhere in a piece, below 4 GiB. Kernels read whole words: a piece is readable up to the
+ * next multiple of 4 bytes after its end. */
 struct sto_weight {
     enum sto_type type;
     uint32_t piece;        /* index in the piece table                     */
-    uint32_t rows, cols;   /* rows outputs, cols inputs; cols a multiple of the block */
+    uint32_t rows, cols;   /* rows outputs, cols inputs; cols a multiple of the block and of 4 */
     uint64_t offset;       /* bytes in the piece, a multiple of 16         */
     uint64_t address;      /* where the piece is now, plus offset: for hazards only, never pushed; 0: absent weight */
 };

@@ -29,11 +29,46 @@ static void tune_probe(const struct sto_tuning_input *in, struct sto_tuning *t)
     t->values[0] = round_workgroup(in, 256);
 }
 
+/* Matrix-vector: 2 rows per workgroup, 3 columns (set per call). One subgroup per workgroup: no shared memory. */
+static void tune_matvec(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    t->values[0] = round_workgroup(in, 1);
+    t->values[2] = 4;
+    t->values[3] = 1;
+    t->n_values = 4;
+}
+
+/* Tiles: 2 rows and 3 columns per invocation, 4 invocations side by side over columns. On a CPU one invocation spans the
+ * tile's columns, so that x is the same for the whole vector. */
+static void tune_tile(const struct sto_tuning_input *in, struct sto_tuning *t, uint32_t edge)
+{
+    const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
+    t->values[0] = round_workgroup(in, 64);
+    t->values[2] = cpu ? 4 : edge;
+    t->values[3] = cpu ? 8 : edge;
+    t->values[4] = cpu ? 1 : 8;
+    t->n_values = 5;
+}
+
+static void tune_matmul(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    tune_tile(in, t, 8);
+}
+
+static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    tune_tile(in, t, 4);
+}
+
 static const struct {
     const char *source;
     void (*rule)(const struct sto_tuning_input *in, struct sto_tuning *t);
 } rules[] = {
     {"probe.comp", tune_probe},
+    {"matvec.comp", tune_matvec},
+    {"matvec_q8.comp", tune_matvec},
+    {"matmul.comp", tune_matmul},
+    {"matmul_q8.comp", tune_matmul_q8},
 };
 
 void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out)

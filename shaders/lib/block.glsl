@@ -5,14 +5,15 @@
 //   void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
 //     base   address of the matrix, 16-byte aligned
 //     row    byte offset of the row in it: row index * row_bytes(n_in)
-//     b      which 32 elements: 32 b .. 32 b + 31
+//     b      which 32 elements: 32 b .. 32 b + 31; those from n_in on are zero
 //
-// and these defines. Nothing else in a kernel depends on the format.
+// (a plain format's function is plain_load) and these defines. Nothing else in a kernel depends on the format.
 //
 //   BLOCK_BYTES, BLOCK_ELEMS   of the packed format
 //   BLOCK_PLAIN                1: an element is a float, not an integer times a scale
 //   BLOCK_SCALES               1: k.d.x and k.m.x hold for all 32; 2: .x for elements 0..15, .y for 16..31
 //   BLOCK_MIN                  1: k.m is not zero
+//   BLOCK_UNROLL               put before loops over i, the four elements of block_raw and block_values
 //
 // Element 4 i + j of a packed block is d * int8(byte j of q[i]) + m. Integer-dot kernels take q as it is.
 #ifndef LIB_BLOCK_GLSL
@@ -22,14 +23,27 @@
 
 #if BLOCK_PLAIN
 
-// v[i]: elements 4 i .. 4 i + 3, zero from n_in on.
+// Nothing is loaded before it is asked for: 32 floats of several rows would not fit in registers.
+#define BLOCK_UNROLL
+
 struct Block {
-    vec4 v[8];
+    uint64_t base;
+    uint row;   // byte offset
+    uint first; // element
+    uint n_in;
 };
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    k = Block(base, row, 32u * b, n_in);
+}
+// The format's own: elements e..e+3 of a row, e a multiple of 4.
+vec4 plain_load(uint64_t base, uint row, uint e);
 
 vec4 block_raw(Block k, uint i)
 {
-    return k.v[i];
+    const uint e = k.first + 4u * i;
+    return e < k.n_in ? plain_load(k.base, k.row, e) : vec4(0.0);
 }
 float block_d(Block k, uint half_)
 {
@@ -41,10 +55,12 @@ float block_m(Block k, uint half_)
 }
 vec4 block_values(Block k, uint i)
 {
-    return k.v[i];
+    return block_raw(k, i);
 }
 
 #else
+
+#define BLOCK_UNROLL [[unroll]]
 
 struct Block {
     uint q[8];

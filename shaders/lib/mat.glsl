@@ -25,18 +25,11 @@ uint blocks_per_row()
 // x[col, e..e+3], e a multiple of 4; zero from n_in on, whatever lies there.
 vec4 load_x(uint col, uint e)
 {
-    const uint offset = (col * args.x_stride + e) * 4u;
 #if BLOCK_PLAIN
-    if (e + 4u > args.n_in) {
-        vec4 v = vec4(0.0);
-        [[unroll]] for (uint j = 0u; j < 4u; j++) {
-            if (e + j < args.n_in)
-                v[j] = read_f32(args.x, offset / 4u + j);
-        }
-        return v;
-    }
+    if (e >= args.n_in)
+        return vec4(0.0);
 #endif
-    return load_vec4(args.x, offset);
+    return load_vec4(args.x, (col * args.x_stride + e) * 4u);
 }
 
 // y[col, row] = sum, as the flags say. row counts from row0.

@@ -19,7 +19,7 @@ struct MatArgs {
     uint64_t bias;       /* f32 [n_out], or 0                                                      */
     uint32_t piece;      /* of w                                                                   */
     uint32_t offset16;   /* of w in its piece, in units of 16 bytes                                */
-    uint32_t n_in;       /* a multiple of the weight format's block                                */
+    uint32_t n_in;       /* a multiple of the weight format's block and of 4                       */
     uint32_t n_out;
     uint32_t n_cols;
     uint32_t x_stride;
@@ -49,7 +49,7 @@ struct EmbedArgs {
     uint64_t y;        /* f32 [n_cols, n_in]  */
     uint32_t piece;
     uint32_t offset16;
-    uint32_t n_in;
+    uint32_t n_in;     /* a multiple of the weight format's block and of 4 */
     uint32_t n_cols;
     uint32_t n_vocab;  /* ids are clamped to this, so that a bad id reads nothing foreign */
     float scale;
