@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +60,13 @@ static void defaults_are_those_of_the_library(void **state)
 {
     (void)state;
     struct sto_sampler_params p;
+    const struct sto_sampler_params *got = &options.sampling.params;
     sto_sampler_defaults(&p);
     parse_ok("run");
-    assert_memory_equal(&options.sampling.params, &p, sizeof p);
+    assert_true(got->temperature == p.temperature && got->top_k == p.top_k && got->top_p == p.top_p);
+    assert_true(got->min_p == p.min_p && got->typical_p == p.typical_p && got->repeat_penalty == p.repeat_penalty);
+    assert_true(got->penalty_last_n == p.penalty_last_n && got->dry_base == p.dry_base);
+    assert_true(got->dry_last_n == p.dry_last_n && got->mirostat_tau == p.mirostat_tau);
     assert_int_equal(options.n_models, 0);
     assert_int_equal(options.common.kv_type, STO_TYPE_F16);
     assert_false(options.common.kv_type_set || options.common.seed_set);
@@ -384,24 +389,32 @@ static void every_command_is_described(void **state)
 static void demo_is_found_beside_the_program(void **state)
 {
     (void)state;
-    char dir[2048], file[2300], path[3000], want[3000];
-    (void)snprintf(dir, sizeof dir, "%s/test_options_demo", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
     static const char *const places[] = {"../models/demo", "../share/strato", "models/demo"}; /* last to first choice */
-    (void)snprintf(file, sizeof file, "%s/bin", dir);
-    assert_int_equal(sto_make_dirs(file, NULL), STO_OK);
-    assert_null(sto_cli_find_demo(file, path, sizeof path));
+    static const char *const folders[] = {"bin/models/demo", "bin/models",   "bin",   "models/demo",
+                                          "models",          "share/strato", "share", "."};
+    char root[600], bin[700], path[2000], want[1000];
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(root, sizeof root, "%.500s/strato-%llx", tmp != NULL ? tmp : "/tmp",
+                   (unsigned long long)sto_wall_seed());
+    (void)snprintf(bin, sizeof bin, "%s/bin", root);
+    assert_int_equal(sto_make_dirs(bin, NULL), STO_OK);
+    assert_null(sto_cli_find_demo(bin, path, sizeof path));
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        (void)snprintf(want, sizeof want, "%s/%s", file, places[i]);
+        (void)snprintf(want, sizeof want, "%s/%s", bin, places[i]);
         assert_int_equal(sto_make_dirs(want, NULL), STO_OK);
-        strcat(want, "/demo.gguf");
+        (void)snprintf(want, sizeof want, "%s/%s/demo.gguf", bin, places[i]);
         assert_int_equal(sto_file_write_atomic(want, "x", 1, NULL), STO_OK);
-        assert_ptr_equal(sto_cli_find_demo(file, path, sizeof path), path);
+        assert_ptr_equal(sto_cli_find_demo(bin, path, sizeof path), path);
         assert_string_equal(path, want);
     }
-    assert_null(sto_cli_find_demo(file, path, 20)); /* does not fit */
+    assert_null(sto_cli_find_demo(bin, path, 20)); /* does not fit */
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        (void)snprintf(want, sizeof want, "%s/%s/demo.gguf", file, places[i]);
+        (void)snprintf(want, sizeof want, "%s/%s/demo.gguf", bin, places[i]);
         assert_int_equal(remove(want), 0);
+    }
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        (void)snprintf(want, sizeof want, "%s/%s", root, folders[i]);
+        (void)remove(strcmp(folders[i], ".") == 0 ? root : want); /* a folder too, on POSIX */
     }
 }
 
@@ -453,24 +466,84 @@ static void bars_and_bytes_are_written_out(void **state)
     assert_string_equal(text, "kernels  [########################]  7 of 7");
 }
 
-/* Runs the built program with its output thrown away. */
-static int exit_of(const char *arguments)
+/* ---- whole programs --------------------------------------------------------------------------------------- */
+
+static const char *this_program;
+
+static void note_cancel(void *arg)
 {
-    const char *binary = getenv("STRATO_BINARY");
+    *(volatile sig_atomic_t *)arg = 1;
+}
+
+/* What this test program does instead of testing when it is told to. */
+static int play(const char *part)
+{
+    static volatile sig_atomic_t cancelled;
+    const struct sto_callbacks cb = sto_term_callbacks();
+    if (strcmp(part, "interrupt") == 0 || strcmp(part, "interrupt-twice") == 0) {
+        sto_cli_on_interrupt(note_cancel, (void *)&cancelled);
+        const bool before = sto_cli_interrupted() || cb.progress(NULL, "weights", 1, 2);
+        (void)raise(SIGINT);
+        if (before || !cancelled || !sto_cli_interrupted() || !cb.progress(NULL, "weights", 1, 2))
+            return 1;
+        if (strcmp(part, "interrupt-twice") == 0)
+            (void)raise(SIGINT);
+        return 17;
+    }
+    /* Everything that may be said, for as long as it takes to draw a bar. */
+    sto_term_start(strcmp(part, "quiet") == 0, 2);
+    const uint64_t begin = sto_now_ns();
+    while (sto_now_ns() - begin < 250 * 1000 * 1000)
+        (void)cb.progress(NULL, "weights", 1, 2);
+    cb.log(NULL, STO_LOG_WARNING, "warned");
+    cb.log(NULL, STO_LOG_DEBUG, "detail");
+    cb.log(NULL, STO_LOG_ERROR, "failed");
+    (void)cb.progress(NULL, "weights", 2, 2);
+    return 17;
+}
+
+/* Runs a command of the shell: its exit code. */
+static int shell(const char *format, const char *program, const char *arguments)
+{
     char command[4096];
-    if (binary == NULL)
+#ifdef _WIN32
+    skip();
+#endif
+    if (program == NULL)
         skip();
-    (void)snprintf(command, sizeof command, "\"%s\" %s >/dev/null 2>&1", binary, arguments);
+    (void)snprintf(command, sizeof command, format, program, arguments);
     const int status = system(command);
     return status >> 8 & 0xff; /* POSIX: the exit code is the second byte */
+}
+
+static int exit_of(const char *arguments)
+{
+    return shell("\"%s\" %s >/dev/null 2>&1", getenv("STRATO_BINARY"), arguments);
+}
+
+static void interrupts_cancel_and_then_end(void **state)
+{
+    (void)state;
+    assert_int_equal(shell("\"%s\" --play %s 2>/dev/null", this_program, "interrupt"), 17);
+    assert_int_equal(shell("\"%s\" --play %s 2>/dev/null", this_program, "interrupt-twice"), 130);
+}
+
+/* Into a pipe go plain lines: no bar, no colour, nothing but errors when quiet. */
+static void a_pipe_gets_plain_messages(void **state)
+{
+    (void)state;
+    static const char *const compare =
+        "test \"$(\"%s\" --play %s 2>&1 >/dev/null | od -An -c | tr -d ' \n' | sed 's/strato://g')\" = '";
+    char command[512];
+    (void)snprintf(command, sizeof command, "%swarning:warned\\ndetail\\nerror:failed\\n'", compare);
+    assert_int_equal(shell(command, this_program, "loud"), 0);
+    (void)snprintf(command, sizeof command, "%serror:failed\\n'", compare);
+    assert_int_equal(shell(command, this_program, "quiet"), 0);
 }
 
 static void the_program_exits_as_documented(void **state)
 {
     (void)state;
-#ifdef _WIN32
-    skip();
-#endif
     assert_int_equal(exit_of(""), 0);
     assert_int_equal(exit_of("--help"), 0);
     assert_int_equal(exit_of("--version"), 0);
@@ -491,8 +564,11 @@ static void the_program_exits_as_documented(void **state)
         assert_int_equal(exit_of("help run 2>/dev/null >/dev/full; test $? -eq 1 && exit 9; exit 8;"), 9);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    this_program = argv[0];
+    if (argc == 3 && strcmp(argv[1], "--play") == 0)
+        return play(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_library),
         cmocka_unit_test(common_options_are_read),
@@ -508,6 +584,8 @@ int main(void)
         cmocka_unit_test(demo_is_found_beside_the_program),
         cmocka_unit_test(exit_codes_follow_the_status),
         cmocka_unit_test(bars_and_bytes_are_written_out),
+        cmocka_unit_test(interrupts_cancel_and_then_end),
+        cmocka_unit_test(a_pipe_gets_plain_messages),
         cmocka_unit_test(the_program_exits_as_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
