@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] = "usage: strato info [--json] MODEL\n"
-                            "Prints a model file's metadata and tensors, and what strato would not support.\n"
-                            "MODEL is a GGUF file, the first one of a split model; its tensor data may be missing.\n"
-                            "  --json   the same as one JSON object\n";
-
 enum { LINE_BYTES = 72 /* of a value in the list of metadata */ };
 
 /* "4.68 GiB" in buf. */
@@ -215,41 +210,19 @@ static void print_problems(const struct sto_info *info)
 
 /* ---- the command ---- */
 
-static int usage_error(const char *what, const char *arg)
-{
-    (void)fprintf(stderr, "strato info: %s%s\n%s", what, arg, usage);
-    return STO_ERR_USAGE;
-}
-
 int sto_cmd_info(int argc, char **argv)
 {
-    const char *path = NULL;
-    bool json = false, options = true, printed = true;
-    for (int i = 1; i < argc; i++) {
-        const bool option = options && argv[i][0] == '-' && argv[i][1] != '\0';
-        if (option && strcmp(argv[i], "--") == 0)
-            options = false;
-        else if (option && strcmp(argv[i], "--json") == 0)
-            json = true;
-        else if (option && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
-            return fputs(usage, stdout) < 0 ? STO_ERR_FAILED : STO_OK;
-        else if (option)
-            return usage_error("unknown option ", argv[i]);
-        else if (path != NULL)
-            return usage_error("more than one model: ", argv[i]);
-        else
-            path = argv[i];
-    }
-    if (path == NULL)
-        return usage_error("which model?", "");
+    struct sto_options options;
     struct sto_info info;
     struct sto_error err;
-    const enum sto_status status = sto_info_read(path, &info, &err);
-    if (status != STO_OK) {
-        (void)fprintf(stderr, "strato info: %s\n", err.message);
-        return sto_exit_code(status);
-    }
-    if (json) {
+    const char *path;
+    int code;
+    if (!sto_cli_parse(argc, argv, &options, &code))
+        return code;
+    if (sto_cli_model(&options, &path, &err) != STO_OK || sto_info_read(path, &info, &err) != STO_OK)
+        return sto_cli_fail(&err);
+    bool printed = true;
+    if (options.own.json) {
         printed = sto_info_print_json(&info);
     } else {
         print_summary(&info);
@@ -258,9 +231,9 @@ int sto_cmd_info(int argc, char **argv)
         print_problems(&info);
     }
     sto_info_free(&info);
-    if (!printed || fflush(stdout) != 0 || ferror(stdout)) {
-        (void)fprintf(stderr, "strato info: cannot write the output\n");
-        return STO_ERR_FAILED;
+    if (!printed) {
+        (void)sto_fail(&err, STO_ERR_FAILED, "%s: out of memory for the description", path);
+        return sto_cli_fail(&err);
     }
-    return STO_OK;
+    return sto_cli_finish();
 }

@@ -7,7 +7,7 @@
 
 #include "models/arch.h"
 #include "models/gguf_types.h"
-#include "models/vocab.h"
+#include "models/model.h"
 #include "runtime/base/mem.h"
 
 const char *sto_info_type_name(uint32_t file_type, char *buf, size_t size)
@@ -96,23 +96,17 @@ static void find_unknown_names(struct sto_info *info)
     sto_vocab_free(&vocab);
 }
 
-/* What reading its hyperparameters says, where nothing above has said it already. */
-static void try_hparams(struct sto_info *info)
+/* What opening it as a model says, where nothing above has said it already. */
+static void try_model(struct sto_info *info)
 {
-    char arch[64];
-    struct sto_hparams h;
-    float *freqs = NULL;
+    const struct sto_model_params params = {.header_only = true};
+    struct sto_model *model = NULL;
     struct sto_error err;
-    if (sto_gguf_n_tensors(info->gguf) == 0) {
+    if (sto_gguf_n_tensors(info->gguf) == 0)
         add_problem(info, "weights: the file holds none");
-        return;
-    }
-    if (info->n_problems > 0)
-        return;
-    (void)snprintf(arch, sizeof arch, "%.*s", (int)(info->arch.size < 63 ? info->arch.size : 63), info->arch.data);
-    if (sto_hparams_read(info->gguf, sto_arch_find(arch), &h, &freqs, &err) != STO_OK)
+    else if (info->n_problems == 0 && sto_model_open(sto_gguf_path(info->gguf), &params, NULL, &model, &err) != STO_OK)
         add_problem(info, err.message);
-    sto_free(freqs);
+    sto_model_close(model);
 }
 
 /* ---- totals ---- */
@@ -229,7 +223,7 @@ enum sto_status sto_info_read(const char *path, struct sto_info *out, struct sto
     count_tensors(out);
     find_unknown_formats(out);
     find_unknown_names(out);
-    try_hparams(out);
+    try_model(out);
     return STO_OK;
 }
 
