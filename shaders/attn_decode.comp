@@ -77,12 +77,13 @@ void score(uint N, uint heads)
 // Turns scores into weights and finds maxima and sums: subgroup i takes heads i, i + number of subgroups, ...
 void exponentials(uint heads)
 {
+    const uint lane = subgroupExclusiveAdd(1u), lanes = subgroupAdd(1u); // the last subgroup may not be full
     for (uint h = gl_SubgroupID; h < heads; h += gl_NumSubgroups) {
         float m = -3.4e38, l = 0.0;
-        for (uint t = first + gl_SubgroupInvocationID; t < end; t += gl_SubgroupSize)
+        for (uint t = first + lane; t < end; t += lanes)
             m = max(m, weights[t * HEADS + h]);
         m = subgroupMax(m);
-        for (uint t = first + gl_SubgroupInvocationID; t < end; t += gl_SubgroupSize) {
+        for (uint t = first + lane; t < end; t += lanes) {
             const float w = exp(weights[t * HEADS + h] - m);
             weights[t * HEADS + h] = w;
             l += w;

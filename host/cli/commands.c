@@ -93,10 +93,11 @@ const struct sto_command sto_commands[] = {
     {
         .name = "verify",
         .summary = "check every kernel on a device against a reference",
-        .usage = {"verify [--device N|NAME]"},
+        .usage = {"verify [--device N|NAME] [--kernel NAME] [--json]"},
         .details = "Runs every kernel variant that the device can run on odd shapes, and compares with results "
-                   "computed in double precision on the processor.",
-        .tables = {ENGINE_TABLES},
+                   "computed in double precision on the processor. Poison around every buffer shows what reads or "
+                   "writes beyond its own. Exit code 1 when a kernel is wrong.",
+        .tables = {&sto_verify_table, ENGINE_TABLES},
         .examples = {{"strato verify --device 1", "the second device"}},
         .exits = "0124",
     },

@@ -12,6 +12,7 @@ static const struct {
 } available[] = {
     {"info", sto_cmd_info},
     {"tokenize", sto_cmd_tokenize},
+    {"verify", sto_cmd_verify},
 };
 
 static int (*find_available(const char *name))(int, char **)

@@ -146,6 +146,14 @@ static const struct sto_option sto_devices_table_lines[] = {
 };
 TABLE(sto_devices_table, "Output");
 
+static const struct sto_option sto_verify_table_lines[] = {
+    {"--kernel", NULL, "NAME", "only the kernels whose names begin so", STO_OPTION_TEXT, AT(own.kernel)},
+    {"--workgroup", NULL, "N", "workgroup size instead of the planned one, where a kernel allows any", STO_OPTION_U32,
+     AT(own.workgroup), RANGE(4, 1024)},
+    {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},
+};
+TABLE(sto_verify_table, "Checks");
+
 static const struct sto_option sto_info_table_lines[] = {
     {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},
 };

@@ -70,6 +70,8 @@ struct sto_command_options {
     int bench_output;       /* enum sto_bench_output */
     int sweep;              /* enum sto_sweep */
     const char *shape;
+    const char *kernel;     /* --kernel NAME */
+    uint32_t workgroup;     /* --workgroup N; 0: the plan's */
 };
 enum sto_bench_output { STO_BENCH_MD, STO_BENCH_CSV, STO_BENCH_JSON, STO_BENCH_JSONL };
 enum sto_sweep { STO_SWEEP_NONE, STO_SWEEP_CONTEXT, STO_SWEEP_BATCH, STO_SWEEP_VRAM };
@@ -124,7 +126,7 @@ struct sto_option_table {
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
     sto_run_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table, sto_tokenize_table,
-    sto_template_table, sto_logits_table, sto_ppl_table;
+    sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table;
 
 enum { STO_MAX_TABLES = 6 };
 

@@ -80,6 +80,7 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
     };
     const struct sto_dispatch decode = {
         .kernel = decode_kernel(a->kv.type),
+        .tuning = &ops->plan->tuning[decode_kernel(a->kv.type)],
         .args = args,
         .groups = {min_u32(limit, a->kv.pages), a->kv.n_kv_heads, n},
         .indirect = whole_step ? a->groups : NULL,
@@ -98,6 +99,7 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
     };
     const struct sto_dispatch merge = {
         .kernel = STO_KERNEL_attn_merge,
+        .tuning = &ops->plan->tuning[STO_KERNEL_attn_merge],
         .args = args,
         .groups = {a->n_heads, n, 1},
         .uses = merge_uses,

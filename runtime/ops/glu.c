@@ -30,6 +30,7 @@ void sto_op_glu(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor gate
     const uint32_t per_group = 4 * (workgroup > 0 ? workgroup : 1); /* a few elements each pay for its start */
     const struct sto_dispatch dispatch = {
         .kernel = STO_KERNEL_glu,
+        .tuning = &ops->plan->tuning[STO_KERNEL_glu],
         .args = &args,
         .groups = {(y.cols + per_group - 1) / per_group, y.rows, 1},
         .uses = uses,

@@ -29,6 +29,7 @@ void sto_op_rmsnorm(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor 
     const uint64_t elements = (uint64_t)x.rows * x.cols;
     const struct sto_dispatch dispatch = {
         .kernel = STO_KERNEL_rmsnorm,
+        .tuning = &ops->plan->tuning[STO_KERNEL_rmsnorm],
         .args = &args,
         .groups = {(x.rows + groups_y - 1) / groups_y, groups_y, 1},
         .uses = uses,

@@ -54,6 +54,7 @@ void sto_op_rope_kv(struct sto_ops *ops, const struct sto_op_rope_kv_args *a)
     const uint64_t elements = (uint64_t)n * a->qkv.cols;
     const struct sto_dispatch dispatch = {
         .kernel = kernel_for(a->kv.type),
+        .tuning = &ops->plan->tuning[kernel_for(a->kv.type)],
         .args = &args,
         .groups = {a->n_heads + 2 * n_kv, n, 1},
         .uses = uses,

@@ -24,6 +24,7 @@ void sto_op_step_begin(struct sto_ops *ops, const struct sto_op_step_args *a)
     };
     const struct sto_dispatch dispatch = {
         .kernel = STO_KERNEL_step_begin,
+        .tuning = &ops->plan->tuning[STO_KERNEL_step_begin],
         .args = &args,
         .groups = {1, 1, 1},
         .uses = uses,

@@ -50,7 +50,8 @@ bool sto_verify_covers(enum sto_kernel kernel);
 struct sto_verifier;
 
 struct sto_verify_source {
-    const char *source; /* as in kernels.txt: "rmsnorm.comp"; NULL ends a list */
+    const char *source;  /* as in kernels.txt: "rmsnorm.comp"; NULL ends a list                       */
+    bool any_workgroup;  /* correct for every workgroup size: sto_verify_params.workgroup is obeyed */
     /* Runs the cases of one kernel of this source; sto_kernel_get(kernel)->weight tells its format. */
     void (*run)(struct sto_verifier *v, enum sto_kernel kernel);
 };
@@ -68,8 +69,9 @@ struct sto_verify_range {
 /* Begins a case; the name (cut at 127 bytes) says its shape: "3 columns, 300 tokens". Frees what the last case had. */
 void sto_verify_begin(struct sto_verifier *v, const char *format, ...) STO_PRINTF(2, 3);
 
-/* Zeroed host memory until the next begin: references and data. Never NULL (a failed case gets memory too); 0 items
- * are allowed. */
+/* Zeroed host memory until the next begin: references and data. Never NULL: it comes from a reserve of
+ * STO_VERIFY_HOST_BYTES that all of a case must fit in (asserted). */
+enum { STO_VERIFY_POOL_BYTES = 64 << 20, STO_VERIFY_HOST_BYTES = 256 << 20 };
 void *sto_verify_alloc(struct sto_verifier *v, size_t n, size_t size);
 /* Deterministic data, seeded by the case's name. */
 uint32_t sto_verify_random(struct sto_verifier *v);
@@ -101,13 +103,13 @@ struct sto_device_plan *sto_verify_plan(struct sto_verifier *v);
 void sto_verify_dispatch(struct sto_verifier *v, enum sto_kernel kernel, const void *args, uint32_t groups_x,
                          uint32_t groups_y, uint32_t groups_z);
 
-/* Uploads, submits what was recorded, waits, reads everything back. May be called again for another recording on the
- * same data (outputs keep what they have). */
+/* Uploads, submits what was recorded, waits, reads everything back. May be called again for what is recorded after it,
+ * on the same data; what was compared before counts as poison again. */
 void sto_verify_run(struct sto_verifier *v);
 /* False once something failed: skip work that would be for nothing. */
 bool sto_verify_ok(const struct sto_verifier *v);
 
-/* What the kernels left in a range, until the next begin. */
+/* What the kernels left in a range; good until the range is compared, which restores it. */
 const void *sto_verify_got(struct sto_verifier *v, struct sto_verify_range range);
 
 /* got[r, c] f32, rows stride elements apart from `first` elements into the range, against want [rows, cols] (dense).
@@ -127,7 +129,7 @@ void sto_verify_compare_bytes(struct sto_verifier *v, struct sto_verify_range ra
                               uint64_t bytes);
 /* Fails the case with a reason of its own. */
 void sto_verify_fail(struct sto_verifier *v, const char *format, ...) STO_PRINTF(2, 3);
-/* Checks guards, inputs and unwritten parts, and counts the case. */
+/* Checks bands, inputs and what should not have been written, and counts the case. */
 void sto_verify_end(struct sto_verifier *v);
 
 #endif

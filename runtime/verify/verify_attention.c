@@ -1,0 +1,280 @@
+/* Cases of attn_decode, attn_merge and attn_prefill, held to softmax in double precision over what the cache's bytes decode
+ * to. Pages lie in a shuffled order; rows that no column may use are poison. */
+#include <math.h>
+#include <string.h>
+
+#include "runtime/formats/formats.h"
+#include "runtime/verify/verify_cache.h"
+#include "shaders/shared/args.h"
+
+struct attention_case {
+    uint32_t n_heads, n_kv_heads, head_dim, pages, window, max_tokens;
+    float softcap, q_scale;
+    bool deterministic;
+    struct sto_verify_columns columns;
+};
+
+struct attention_data {
+    const struct attention_case *c;
+    struct sto_verify_cache cache;
+    float *q;          /* [columns.room, n_heads, head_dim]                                 */
+    float *k, *v;      /* [sequence, token, KV head, head_dim], as decoded from the cache   */
+    uint32_t tokens;   /* per sequence in k and v                                           */
+    double *want, *magnitude; /* [columns.n, n_heads, head_dim]                             */
+    double bound;
+};
+
+/* The first token that a column at this position may use. */
+static uint32_t first_token(const struct attention_case *c, uint32_t position)
+{
+    return c->window != 0 && position >= c->window ? position - c->window + 1 : 0;
+}
+
+static size_t kv_at(const struct attention_data *d, uint32_t sequence, uint32_t token, uint32_t head)
+{
+    return (((size_t)sequence * d->tokens + token) * d->c->n_kv_heads + head) * d->c->head_dim;
+}
+
+/* Fills the rows that some column uses; keeps what they decode to. */
+static void fill_cache(struct sto_verifier *v, struct attention_data *d)
+{
+    const struct attention_case *c = d->c;
+    const enum sto_type type = d->cache.layer.type;
+    const uint64_t row_bytes = sto_type_bytes(type, c->head_dim);
+    uint8_t *row = sto_verify_alloc(v, row_bytes, 1);
+    bool *done = sto_verify_alloc(v, (size_t)d->cache.n_sequences * d->tokens, sizeof *done);
+    float x[512];
+
+    for (uint32_t col = 0; col < c->columns.n; col++) {
+        const uint32_t sequence = c->columns.sequence[col], position = c->columns.position[col];
+        for (uint32_t t = first_token(c, position); t <= position; t++) {
+            if (done[sequence * d->tokens + t])
+                continue;
+            done[sequence * d->tokens + t] = true;
+            for (uint32_t part_head = 0; part_head < 2 * c->n_kv_heads; part_head++) {
+                const uint32_t h = part_head / 2, part = part_head % 2;
+                for (uint32_t i = 0; i < c->head_dim; i++)
+                    x[i] = sto_verify_uniform(v, -1, 1);
+                sto_encode(type, x, row, c->head_dim);
+                sto_decode(type, row, (part == 0 ? d->k : d->v) + kv_at(d, sequence, t, h), c->head_dim);
+                sto_verify_put(v, d->cache.pages, sto_verify_cache_row(&d->cache, sequence, t, h, (int)part), row, row_bytes);
+            }
+        }
+    }
+}
+
+/* Scores of one column and head over tokens [first, position]; returns the largest sum of absolute products. */
+static double reference_scores(const struct attention_data *d, uint32_t col, uint32_t h, double *s)
+{
+    const struct attention_case *c = d->c;
+    const uint32_t position = c->columns.position[col], kv_head = h / (c->n_heads / c->n_kv_heads);
+    const float *q = d->q + ((size_t)col * c->n_heads + h) * c->head_dim;
+    const float scale = 1 / sqrtf((float)c->head_dim);
+    double largest = 0;
+
+    for (uint32_t t = first_token(c, position); t <= position; t++) {
+        const float *k = d->k + kv_at(d, c->columns.sequence[col], t, kv_head);
+        double dot = 0, absolute = 0;
+        for (uint32_t i = 0; i < c->head_dim; i++) {
+            dot += (double)scale * q[i] * k[i];
+            absolute += fabs((double)scale * q[i] * k[i]);
+        }
+        s[t] = c->softcap > 0 ? c->softcap * tanh(dot / c->softcap) : dot;
+        largest = absolute > largest ? absolute : largest;
+    }
+    return largest;
+}
+
+/* want = sum p v, magnitude = sum p |v|; returns the largest sum of absolute products of a score. */
+static double reference_head(struct sto_verifier *v, struct attention_data *d, uint32_t col, uint32_t h, double *s)
+{
+    const struct attention_case *c = d->c;
+    const uint32_t position = c->columns.position[col], kv_head = h / (c->n_heads / c->n_kv_heads);
+    const uint32_t first = first_token(c, position);
+    const size_t at = ((size_t)col * c->n_heads + h) * c->head_dim;
+    const double absolute = reference_scores(d, col, h, s);
+    double m = s[first], sum = 0;
+
+    (void)v;
+    for (uint32_t t = first; t <= position; t++)
+        m = s[t] > m ? s[t] : m;
+    for (uint32_t t = first; t <= position; t++)
+        sum += exp(s[t] - m);
+    for (uint32_t t = first; t <= position; t++) {
+        const float *value = d->v + kv_at(d, c->columns.sequence[col], t, kv_head);
+        const double p = exp(s[t] - m) / sum;
+        for (uint32_t i = 0; i < c->head_dim; i++) {
+            d->want[at + i] += p * value[i];
+            d->magnitude[at + i] += p * fabs(value[i]);
+        }
+    }
+    return absolute;
+}
+
+static void make_data(struct sto_verifier *v, enum sto_type type, const struct attention_case *c, struct attention_data *d)
+{
+    uint32_t end = 0;
+    double absolute = 0;
+
+    for (uint32_t col = 0; col < c->columns.n; col++)
+        end = c->columns.position[col] + 1 > end ? c->columns.position[col] + 1 : end;
+    *d = (struct attention_data){.c = c, .tokens = end,
+                                 .cache = {.layer = {.type = type, .pages = c->pages, .n_kv_heads = c->n_kv_heads,
+                                                     .head_dim = c->head_dim}}};
+    sto_verify_cache_make(v, &d->cache, &c->columns, true, false);
+    const size_t kv_elements = (size_t)d->cache.n_sequences * end * c->n_kv_heads * c->head_dim;
+    const size_t o_elements = (size_t)c->columns.room * c->n_heads * c->head_dim;
+    d->k = sto_verify_alloc(v, kv_elements, sizeof *d->k);
+    d->v = sto_verify_alloc(v, kv_elements, sizeof *d->v);
+    d->q = sto_verify_floats(v, o_elements, c->q_scale);
+    d->want = sto_verify_alloc(v, o_elements, sizeof *d->want);
+    d->magnitude = sto_verify_alloc(v, o_elements, sizeof *d->magnitude);
+    fill_cache(v, d);
+    double *s = sto_verify_alloc(v, end, sizeof *s);
+    for (uint32_t col = 0; col < c->columns.n; col++) {
+        for (uint32_t h = 0; h < c->n_heads; h++) {
+            const double a = reference_head(v, d, col, h, s);
+            absolute = a > absolute ? a : absolute;
+        }
+    }
+    /* A score is off by at most (chain of additions) * (sum of absolute products), its exponential by twice that (the
+     * maximum is off too) and by exp's own 3 + 2 |x| units; the sums over tokens add one unit per token in the worst
+     * order, and numerator and denominator count both. */
+    d->bound = 0x1p-24 * (2 * (c->head_dim / 4 + 16) * absolute + 2 * (3 + 4 * absolute) + 2 * end + 32);
+}
+
+static void attention_case(struct sto_verifier *v, enum sto_type type, const struct attention_case *c)
+{
+    const uint32_t width = c->n_heads * c->head_dim, stride = width + 32;
+    struct attention_data d;
+
+    sto_verify_begin(v, "%u columns to token %u, %u/%u heads of %u%s%s%s%s", c->columns.n,
+                     c->columns.position[c->columns.n - 1], c->n_heads, c->n_kv_heads, c->head_dim,
+                     c->window != 0 ? ", window" : "", c->softcap > 0 ? ", softcap" : "",
+                     c->deterministic ? ", deterministic" : "", c->q_scale > 1 ? ", peaked" : "");
+    make_data(v, type, c, &d);
+    float *q = sto_verify_alloc(v, (size_t)c->columns.room * stride, sizeof *q);
+    for (uint32_t col = 0; col < c->columns.room; col++)
+        memcpy(q + (size_t)col * stride, d.q + (size_t)col * width, width * sizeof *q);
+    const struct sto_buffer *groups;
+    const struct sto_verify_range host = sto_verify_step(v, "host", &c->columns);
+    const struct sto_verify_range step = sto_verify_scratch(v, "step", host.bytes);
+    const struct sto_verify_range qs = sto_verify_input(v, "q", q, (uint64_t)c->columns.room * stride * sizeof *q);
+    const struct sto_verify_range os = sto_verify_output(v, "o", (uint64_t)c->columns.room * width * sizeof(float));
+    const struct sto_verify_range partial =
+        sto_verify_scratch(v, "partial", sto_op_attention_scratch(c->n_heads, c->head_dim, c->pages * KV_PAGE));
+    const struct sto_verify_range group_range = sto_verify_groups(v, &groups);
+    const struct sto_op_step_args step_args = {.host = host.address, .step = step.address, .groups = groups,
+                                               .max_cols = c->columns.room, .n_kv_heads = c->n_kv_heads};
+    const struct sto_op_attention_args args = {
+        .step = step.address, .groups = groups, .o = sto_verify_tensor(os, c->columns.room, width, width),
+        .q = sto_verify_tensor(qs, c->columns.room, width, stride), .kv = d.cache.layer, .partial = partial.address,
+        .n_heads = c->n_heads, .window = c->window, .max_tokens = c->max_tokens,
+        .scale = 1 / sqrtf((float)c->head_dim), .softcap = c->softcap,
+    };
+    struct sto_ops *ops = sto_verify_ops(v);
+    ops->deterministic = c->deterministic;
+    sto_op_step_begin(ops, &step_args);
+    sto_op_attention(ops, &args);
+    sto_verify_run(v);
+    const struct sto_verify_compare compare = {.range = os, .rows = c->columns.n, .cols = width, .stride = width,
+                                               .want = d.want, .magnitude = d.magnitude, .bound = d.bound};
+    sto_verify_compare(v, &compare);
+    if (sto_verify_ok(v)) {
+        uint32_t counts[3];
+        memcpy(counts, sto_verify_got(v, group_range), sizeof counts);
+        sto_verify_compare_bytes(v, group_range, 0, counts, sizeof counts); /* step_begin's own cases look at these */
+    }
+    sto_verify_end(v);
+}
+
+/* n columns that end at token `last`, consecutive, of sequence 1; or of several sequences, at different tokens. */
+static struct sto_verify_columns consecutive(uint32_t n, uint32_t last)
+{
+    struct sto_verify_columns columns = {.n = n, .room = n};
+    for (uint32_t c = 0; c < n; c++) {
+        columns.sequence[c] = 1;
+        columns.position[c] = last - (n - 1) + c;
+    }
+    return columns;
+}
+
+static struct sto_verify_columns scattered(struct sto_verifier *v, uint32_t n, uint32_t dead, uint32_t last)
+{
+    struct sto_verify_columns columns = {.n = n, .room = n + dead};
+    (void)v;
+    for (uint32_t c = 0; c < n; c++) {
+        columns.sequence[c] = (c * 5) % 4;
+        columns.position[c] = c + 1 == n ? last : last * (c * 7 % 11) / 11;
+    }
+    return columns;
+}
+
+static const uint32_t contexts[] = {1, 127, 128, 129, 300, 1000};
+
+static struct attention_case plain(uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim)
+{
+    return (struct attention_case){.n_heads = n_heads, .n_kv_heads = n_kv_heads, .head_dim = head_dim, .pages = 9,
+                                   .q_scale = 1};
+}
+
+static void run_decode(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t ratios[] = {1, 2, 3, 5, 7, 8, 12};
+    static const uint32_t dims[] = {32, 64, 96, 128, 256, 512};
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    const enum sto_type type = info->weight < STO_TYPE_COUNT ? info->weight : STO_TYPE_F32; /* attn_merge has none */
+    struct attention_case c = plain(4, 2, 64);
+
+    for (uint32_t i = 0; i < 6; i++) {
+        c.columns = scattered(v, 1, 0, contexts[i] - 1);
+        attention_case(v, type, &c);
+    }
+    for (uint32_t n = 2; n <= 9; n++) { /* 9: a group of 8 and one of 1, where the recording must not use prefill */
+        c = plain(6, 2, 32);
+        c.columns = scattered(v, n, n < 8 ? n % 2 : 0, contexts[n % 6] + 20);
+        c.deterministic = true;
+        c.max_tokens = n % 2 == 0 ? 0 : contexts[n % 6] + 21;
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        c = plain(2 * ratios[i], 2, 64);
+        c.columns = scattered(v, 3, 0, 299);
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        c = plain(10, 2, dims[i]);
+        c.columns = scattered(v, 2, 0, 200);
+        attention_case(v, type, &c);
+    }
+    for (uint32_t d = 8; d <= 40 && (type == STO_TYPE_F32 || type == STO_TYPE_F16); d += 16) {
+        c = plain(8, 4, d);
+        c.columns = scattered(v, 3, 0, 140);
+        attention_case(v, type, &c);
+    }
+    for (uint32_t window = 1; window <= 512; window *= 8) {
+        c = plain(4, 1, 64);
+        c.window = window;
+        c.columns = scattered(v, 4, 0, 600);
+        attention_case(v, type, &c);
+    }
+    c = plain(4, 1, 128);
+    c.softcap = 2;
+    c.q_scale = 20;
+    c.columns = scattered(v, 4, 0, 290);
+    attention_case(v, type, &c);
+    c.softcap = 50;
+    attention_case(v, type, &c);
+    c.softcap = 0;
+    attention_case(v, type, &c);
+    c = plain(4, 2, 64);
+    c.columns = consecutive(33, 270);
+    c.deterministic = true;
+    attention_case(v, type, &c);
+}
+
+const struct sto_verify_source sto_verify_attention[] = {
+    {"attn_decode.comp", true, run_decode},
+    {"attn_merge.comp", true, run_decode},
+    {NULL, false, NULL},
+};
