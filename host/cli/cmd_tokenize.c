@@ -16,8 +16,8 @@ static const char usage[] =
     "  -p TEXT     the text\n"
     "  --special   text such as <|im_end|> becomes the special token\n"
     "  --no-bos    add no token that begins or ends a text, whatever the model file says\n"
-    "  --jsonl     one object {\"text\", \"parse_special\", \"add_special\"} per line of standard input, one array per\n"
-    "              line of output; the two flags are optional and override --special and --no-bos\n";
+    "  --jsonl     one object {\"text\", \"parse_special\", \"add_special\"} per line of standard input, one array\n"
+    "              per line of output; the two flags are optional and override --special and --no-bos\n";
 
 struct options {
     const char *model, *text;
