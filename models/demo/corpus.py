@@ -41,45 +41,52 @@ def new_story(rng, test):
             return shape, ctx, text
 
 
-def question(rng, test):
-    r = rng.random()
-    if r < 0.42:
+# Upper bounds of a random number in [0, 1): for a question (sum, opposite, colour, thing; else a minor kind) and for a
+# document (story, tale, fact, list of sums; else a chat). The second mix is for later in training, when the stories' grammar
+# is learned and the facts are not.
+MIX = {"stories": ((0.42, 0.57, 0.78, 0.83), (0.11, 0.25, 0.29, 0.40)),
+       "questions": ((0.34, 0.54, 0.76, 0.82), (0.04, 0.10, 0.14, 0.28))}
+
+
+def question(rng, test, mix="stories"):
+    r, (is_sum, is_opposite, is_colour, is_thing) = rng.random(), MIX[mix][0]
+    if r < is_sum:
         return q.ask_sum(rng, test)
-    if r < 0.57:
+    if r < is_opposite:
         return q.ask_opposite(rng, test)
-    if r < 0.78:
+    if r < is_colour:
         return q.ask_colour(rng, test)
-    if r < 0.83:
+    if r < is_thing:
         return q.ask_thing(rng, test)
     return q.ask_small(rng, test)
 
 
-def document(rng, test=False):
+def document(rng, test=False, mix="stories"):
     """One document: (kind, segments, questions asked in it)."""
-    r = rng.random()
-    if r < 0.11:
+    r, (is_story, is_tale, is_fact, is_sums) = rng.random(), MIX[mix][1]
+    if r < is_story:
         return "story", [(new_story(rng, test)[2], 1.0)], []
-    if r < 0.25:
+    if r < is_tale:
         shape, ctx, text = new_story(rng, test)
         ask = stories.request(rng, shape, ctx)
         turns = [(ask, text)]
         if rng.random() < 0.1:
-            _, qq, aa = question(rng, test)
+            _, qq, aa = question(rng, test, mix)
             turns.insert(rng.randrange(2), (qq, aa))
         return "tale", chat_doc(turns), [t[0] for t in turns]
-    if r < 0.29 and not test:
+    if r < is_fact and not test:
         return "fact", [(q.statements(rng), 1.0)], []
-    if r < 0.40 and not test:
+    if r < is_sums and not test:
         return "sums", q.sum_list(rng, ANSWER_WEIGHT), []
     n = 1 if test else rng.choice([1, 1, 2, 3, 4])
-    turns = [question(rng, test)[1:] for _ in range(n)]
+    turns = [question(rng, test, mix)[1:] for _ in range(n)]
     system = "You are a helpful assistant." if rng.random() < 0.05 else None
     return "chat", chat_doc(turns, system), [t[0] for t in turns]
 
 
-def make(n_docs, seed, test=False):
+def make(n_docs, seed, test=False, mix="stories"):
     rng = random.Random(seed)
-    return [document(rng, test) for _ in range(n_docs)]
+    return [document(rng, test, mix) for _ in range(n_docs)]
 
 
 _SUM = re.compile(r"(\d+) (?:\+|plus|and) (\d+)")

@@ -66,15 +66,15 @@ def held_loss(model, rows, batch=16, fast=False):
     return total, n
 
 
-def train(model, phases, n_steps, seconds, lr, seed, report, every):
+def train(model, phases, n_steps, seconds, lr, seed, report, every, begin=0.0):
     """phases: list of (until, rows, weights, batch): up to the share `until` of the training, batches come from these rows.
     It ends after n_steps or after `seconds`, and the schedule follows whichever is nearer: the rate is constant after a
-    short warm-up and falls linearly to zero over the last 45 %."""
+    short warm-up and falls linearly to zero over the last 45 %. begin: the share of the training that is already done."""
     blocks = [p for p in model.blk.parameters() if p.ndim == 2]
     muon = Muon(blocks)
     ids_of = {id(p) for p in blocks}
     adam = torch.optim.Adam([p for p in model.parameters() if id(p) not in ids_of], lr=1, betas=(0.9, 0.95))
-    step, seen, start, mean, done, phase = 0, 0, time.time(), None, 0.0, None
+    step, seen, start, mean, done, phase = 0, 0, time.time(), None, begin, None
     rng = np.random.default_rng(seed)
     while done < 1:
         now = next(p for p in phases if done < p[0])
@@ -84,7 +84,7 @@ def train(model, phases, n_steps, seconds, lr, seed, report, every):
         if len(order) < batch:
             order = np.concatenate([order, rng.permutation(len(rows))])
         at, order = order[:batch], order[batch:]
-        rate = min(1, (step + 1) / 60, (1 - done) / 0.45)
+        rate = min(1, (step + 1) / 40, (1 - done) / 0.45)
         ids, w = torch.from_numpy(rows[at].astype(np.int64)), torch.from_numpy(weights[at])
         # bf16 products, f32 sums and weights: on CPUs with bf16 instructions three times as fast.
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -100,6 +100,6 @@ def train(model, phases, n_steps, seconds, lr, seed, report, every):
         if not math.isfinite(mean):
             raise SystemExit("the loss is not finite at step %d" % step)
         spent = time.time() - start
-        done = max(step / n_steps, spent / seconds)
+        done = begin + (1 - begin) * max(step / n_steps, spent / seconds)
         if step % every == 0 or done >= 1:
             report("step %d (%.0f %%)  loss %.4f  %.0f tokens/s" % (step, 100 * done, mean, seen / spent))
