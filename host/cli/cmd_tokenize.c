@@ -9,22 +9,6 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/status.h"
 
-static const char usage[] =
-    "usage: strato tokenize MODEL [--special] [--no-bos] [-p TEXT | --jsonl]\n"
-    "Prints the token ids of a text as a JSON array. The text is TEXT, else all of standard input.\n"
-    "MODEL is a GGUF file; its tensor data may be missing.\n"
-    "  -p TEXT     the text\n"
-    "  --special   text such as <|im_end|> becomes the special token\n"
-    "  --no-bos    add no token that begins or ends a text, whatever the model file says\n"
-    "  --jsonl     one object {\"text\", \"parse_special\", \"add_special\"} per line of standard input, one array\n"
-    "              per line of output; the two flags are optional and override --special and --no-bos\n";
-
-struct options {
-    const char *model, *text;
-    bool jsonl;
-    struct sto_tokenize_params params;
-};
-
 /* ---- input and output ---- */
 
 struct buffer {
@@ -153,7 +137,8 @@ static enum sto_status tokenize_json(const struct sto_tokenizer *t, const struct
     return status;
 }
 
-static enum sto_status tokenize_lines(const struct sto_tokenizer *t, const struct options *o, struct sto_error *err)
+static enum sto_status tokenize_lines(const struct sto_tokenizer *t, struct sto_tokenize_params params,
+                                      struct sto_error *err)
 {
     struct buffer line = {0};
     bool more = true;
@@ -162,7 +147,7 @@ static enum sto_status tokenize_lines(const struct sto_tokenizer *t, const struc
         status = read_line(&line, &more, err);
         if (status != STO_OK || !more)
             break;
-        status = tokenize_json(t, &line, o->params, err);
+        status = tokenize_json(t, &line, params, err);
         if (status != STO_OK)
             sto_error_prefix(err, "line %lu", number);
     }
@@ -172,85 +157,60 @@ static enum sto_status tokenize_lines(const struct sto_tokenizer *t, const struc
 
 /* ---- the command ---- */
 
-static enum sto_status run(const struct options *o, const struct sto_tokenizer *t, struct sto_error *err)
+static enum sto_status run(const struct sto_command_options *own, const struct sto_tokenizer *t, struct sto_error *err)
 {
-    if (o->jsonl)
-        return tokenize_lines(t, o, err);
-    if (o->text != NULL)
-        return tokenize_text(t, o->text, strlen(o->text), o->params, err);
+    const struct sto_tokenize_params params = {.parse_special = own->special, .add_special = !own->no_bos};
+    if (own->jsonl)
+        return tokenize_lines(t, params, err);
+    if (own->prompt != NULL)
+        return tokenize_text(t, own->prompt, strlen(own->prompt), params, err);
     struct buffer all = {0};
     enum sto_status status = read_all(&all, err);
     if (status == STO_OK)
-        status = tokenize_text(t, all.data, all.size, o->params, err);
+        status = tokenize_text(t, all.data, all.size, params, err);
     sto_free(all.data);
     return status;
 }
 
-static enum sto_status open_and_run(const struct options *o, struct sto_error *err)
+static enum sto_status open_and_run(const struct sto_options *o, struct sto_error *err)
 {
     const struct sto_gguf_params params = {.header_only = true};
+    const char *path = NULL;
     struct sto_gguf *gguf = NULL;
     struct sto_vocab vocab = {0};
     struct sto_tokenizer *tokenizer = NULL;
-    enum sto_status status = sto_gguf_open(o->model, &params, &gguf, err);
+    if (o->own.jsonl && o->own.prompt != NULL)
+        return sto_fail(err, STO_ERR_USAGE, "tokenize: -p and --jsonl exclude each other");
+    enum sto_status status = sto_cli_model(o, &path, err);
+    if (status == STO_OK)
+        status = sto_gguf_open(path, &params, &gguf, err);
     if (status == STO_OK)
         status = sto_vocab_read(gguf, &vocab, err);
     if (status == STO_OK && vocab.kind == STO_VOCAB_NONE && vocab.model.size == 0) {
-        status = sto_fail(err, STO_ERR_MODEL, "%s: the file has no tokenizer", o->model);
+        status = sto_fail(err, STO_ERR_MODEL, "%s: the file has no tokenizer", path);
     } else if (status == STO_OK) {
         status = sto_tokenizer_create(&vocab, &tokenizer, err);
         if (status != STO_OK)
-            sto_error_prefix(err, "%s", o->model);
+            sto_error_prefix(err, "%s", path);
     }
     if (status == STO_OK)
-        status = run(o, tokenizer, err);
+        status = run(&o->own, tokenizer, err);
     sto_tokenizer_destroy(tokenizer);
     sto_vocab_free(&vocab);
     sto_gguf_close(gguf);
-    if (fflush(stdout) != 0 && status == STO_OK)
-        status = sto_fail(err, STO_ERR_FAILED, "standard output cannot be written");
     return status;
-}
-
-static int usage_error(const char *what, const char *arg)
-{
-    (void)fprintf(stderr, "strato tokenize: %s%s\n%s", what, arg, usage);
-    return STO_ERR_USAGE;
 }
 
 int sto_cmd_tokenize(int argc, char **argv)
 {
-    struct options o = {.params = {.add_special = true}};
-    bool options = true;
-    for (int i = 1; i < argc; i++) {
-        const bool option = options && argv[i][0] == '-' && argv[i][1] != '\0';
-        if (option && strcmp(argv[i], "--") == 0)
-            options = false;
-        else if (option && strcmp(argv[i], "--special") == 0)
-            o.params.parse_special = true;
-        else if (option && strcmp(argv[i], "--no-bos") == 0)
-            o.params.add_special = false;
-        else if (option && strcmp(argv[i], "--jsonl") == 0)
-            o.jsonl = true;
-        else if (option && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
-            return fputs(usage, stdout) < 0 ? STO_ERR_FAILED : STO_OK;
-        else if (option && strcmp(argv[i], "-p") == 0 && i + 1 < argc)
-            o.text = argv[++i];
-        else if (option)
-            return usage_error(strcmp(argv[i], "-p") == 0 ? "which text? " : "unknown option ", argv[i]);
-        else if (o.model != NULL)
-            return usage_error("more than one model: ", argv[i]);
-        else
-            o.model = argv[i];
-    }
-    if (o.model == NULL)
-        return usage_error("which model?", "");
-    if (o.jsonl && o.text != NULL)
-        return usage_error("-p and --jsonl exclude each other", "");
+    struct sto_options options;
     struct sto_error err = {0};
-    const enum sto_status status = open_and_run(&o, &err);
-    if (status == STO_OK)
-        return STO_OK;
-    (void)fprintf(stderr, "strato tokenize: %s\n", err.message);
-    return sto_exit_code(status);
+    int code;
+    if (!sto_cli_parse(argc, argv, &options, &code))
+        return code;
+    if (open_and_run(&options, &err) != STO_OK) {
+        (void)fflush(stdout); /* the lines before a bad one have been answered */
+        return sto_cli_fail(&err);
+    }
+    return sto_cli_finish();
 }
