@@ -54,7 +54,7 @@ static uint32_t need_u32(struct reader *r, const char *suffix, uint32_t lowest, 
     if (r->status == STO_OK)
         r->status = sto_gguf_need_u32(r->gguf, key, &value, r->err);
     check_range(r, key, value, lowest, highest);
-    return value;
+    return r->status == STO_OK ? value : lowest; /* callers divide by it before they look at the status */
 }
 
 static uint32_t get_u32(struct reader *r, const char *suffix, uint32_t missing, uint32_t lowest, uint32_t highest)

@@ -212,6 +212,36 @@ static void a_model_that_strato_can_run_has_nothing_against_it(void **state)
     cJSON_Delete(root);
 }
 
+static void sizes_of_zero_are_named_and_not_divided_by(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"block_count", "embedding_length", "feed_forward_length", "context_length",
+                                       "attention.head_count", "attention.head_count_kv"};
+    enum { N_KEYS = sizeof keys / sizeof *keys };
+    static const char *const tokens[] = {"a", "b"};
+    for (int zero = 0; zero < N_KEYS; zero++) {
+        struct sto_gguf_builder b;
+        char key[64] = "";
+        const uint64_t dims[] = {32, 2};
+        sto_builder_init(&b, 3, 32);
+        sto_put_string(&b, "general.architecture", "llama");
+        for (int i = 0; i < N_KEYS; i++) {
+            (void)snprintf(key, sizeof key, "llama.%s", keys[i]);
+            sto_put_u32(&b, key, i == zero ? 0 : 32);
+        }
+        sto_put_string(&b, "tokenizer.ggml.model", "gpt2");
+        sto_put_strings(&b, "tokenizer.ggml.tokens", tokens, 2);
+        sto_put_tensor(&b, "token_embd.weight", STO_TYPE_F32, 2, dims, NULL);
+        struct sto_bytes bytes = sto_builder_build(&b);
+        assert_int_equal(sto_file_write_atomic(model, bytes.data, bytes.size, NULL), STO_OK);
+        sto_bytes_free(&bytes);
+        sto_builder_free(&b);
+        assert_int_equal(info_model(""), 0);
+        (void)snprintf(key, sizeof key, "llama.%s is 0", keys[zero]);
+        expect(key);
+    }
+}
+
 static void a_file_without_its_data_will_do(void **state)
 {
     (void)state;
@@ -251,6 +281,7 @@ int main(void)
         cmocka_unit_test(json_holds_the_same),
         cmocka_unit_test(what_strato_cannot_run_is_listed),
         cmocka_unit_test(a_model_that_strato_can_run_has_nothing_against_it),
+        cmocka_unit_test(sizes_of_zero_are_named_and_not_divided_by),
         cmocka_unit_test(a_file_without_its_data_will_do),
         cmocka_unit_test(exit_codes_say_what_is_wrong),
     };
