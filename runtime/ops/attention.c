@@ -33,6 +33,17 @@ static enum sto_kernel decode_kernel(enum sto_type type)
     }
 }
 
+static enum sto_kernel prefill_kernel(enum sto_type type)
+{
+    switch (type) {
+    case STO_TYPE_F32: return STO_KERNEL_attn_prefill_f32;
+    case STO_TYPE_F16: return STO_KERNEL_attn_prefill_f16;
+    case STO_TYPE_Q8_0: return STO_KERNEL_attn_prefill_q8_0;
+    case STO_TYPE_Q4_0: return STO_KERNEL_attn_prefill_q4_0;
+    default: return STO_KERNEL_COUNT;
+    }
+}
+
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens)
 {
     const uint64_t pieces = ((uint64_t)ctx_tokens + KV_PAGE - 1) / KV_PAGE;
@@ -110,6 +121,48 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
     sto_record_dispatch(ops->rec, &merge);
 }
 
+/* Rows (one column and one query head each) that a workgroup of attn_prefill works on at once; any other number of
+ * workgroups is correct too. */
+static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
+{
+    const uint32_t accumulators = 8, row_parts = head_dim / 4;
+    uint32_t parts = 1;
+
+    if (workgroup >= row_parts)
+        return workgroup / row_parts * accumulators;
+    while (parts < accumulators && parts * workgroup < row_parts)
+        parts *= 2;
+    return accumulators / parts;
+}
+
+static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct AttnArgs *args)
+{
+    const enum sto_kernel kernel = prefill_kernel(a->kv.type);
+    const struct sto_tuning *tuning = &ops->plan->tuning[kernel];
+    const uint32_t tile_rows = prefill_tile_rows(tuning->values[0], a->kv.head_dim);
+    const uint64_t rows = (uint64_t)args->n_cols * (a->n_heads / a->kv.n_kv_heads);
+    const uint64_t tiles = (rows + tile_rows - 1) / tile_rows;
+    const struct work work = estimate(a, args->n_cols, (uint32_t)tiles);
+    const struct sto_use uses[] = {
+        {.address = a->step, .access = STO_READ,
+         .bytes = sizeof(struct StepHeader) + (uint64_t)a->o.rows * sizeof(struct StepColumn)},
+        {.address = a->q.address, .bytes = (uint64_t)a->q.rows * a->q.stride * 4, .access = STO_READ},
+        {.address = a->kv.base, .bytes = a->kv.bytes, .access = STO_READ},
+        {.address = a->o.address, .bytes = (uint64_t)a->o.rows * a->o.stride * 4, .access = STO_WRITE},
+    };
+    const struct sto_dispatch dispatch = {
+        .kernel = kernel,
+        .tuning = tuning,
+        .args = args,
+        .groups = {tiles < 65535 ? (uint32_t)tiles : 65535, a->kv.n_kv_heads, 1},
+        .uses = uses,
+        .n_uses = 4,
+        .flops = work.flops,
+        .bytes_moved = work.bytes,
+    };
+    sto_record_dispatch(ops->rec, &dispatch);
+}
+
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a)
 {
     const uint32_t n = a->o.rows;
@@ -127,6 +180,10 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
     };
+    if (n > DECODE_COLUMNS && !ops->deterministic) {
+        record_prefill(ops, a, &args);
+        return;
+    }
     for (; args.col0 < n; args.col0 += DECODE_COLUMNS) {
         args.n_cols = min_u32(n - args.col0, DECODE_COLUMNS);
         record_decode(ops, a, &args, n <= DECODE_COLUMNS && a->groups != NULL);

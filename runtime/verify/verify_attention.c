@@ -11,6 +11,7 @@ struct attention_case {
     uint32_t n_heads, n_kv_heads, head_dim, pages, window, max_tokens;
     float softcap, q_scale;
     bool deterministic;
+    uint32_t prefill_groups; /* 0: through the operation; else attn_prefill itself with so many workgroups a head */
     struct sto_verify_columns columns;
 };
 
@@ -143,6 +144,22 @@ static void make_data(struct sto_verifier *v, enum sto_type type, const struct a
     d->bound = 0x1p-24 * (2 * (c->head_dim / 4 + 16) * absolute + 2 * (3 + 4 * absolute) + 2 * end + 32);
 }
 
+/* For few columns too, which the operation would give to attn_decode. */
+static void dispatch_prefill(struct sto_verifier *v, const struct sto_op_attention_args *a, uint32_t groups)
+{
+    const struct AttnArgs args = {
+        .step = a->step, .q = a->q.address, .o = a->o.address, .kv_table = a->kv.table, .n_cols = a->o.rows,
+        .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads, .head_dim = a->kv.head_dim, .q_stride = a->q.stride,
+        .kv_pages = a->kv.pages, .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim),
+        .window = a->window, .scale = a->scale, .softcap = a->softcap,
+    };
+    const enum sto_kernel kernel = a->kv.type == STO_TYPE_F32    ? STO_KERNEL_attn_prefill_f32
+                                   : a->kv.type == STO_TYPE_F16  ? STO_KERNEL_attn_prefill_f16
+                                   : a->kv.type == STO_TYPE_Q8_0 ? STO_KERNEL_attn_prefill_q8_0
+                                                                 : STO_KERNEL_attn_prefill_q4_0;
+    sto_verify_dispatch(v, kernel, &args, groups, a->kv.n_kv_heads, 1);
+}
+
 static void attention_case(struct sto_verifier *v, enum sto_type type, const struct attention_case *c)
 {
     const uint32_t width = c->n_heads * c->head_dim, stride = width + 32;
@@ -175,7 +192,10 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     struct sto_ops *ops = sto_verify_ops(v);
     ops->deterministic = c->deterministic;
     sto_op_step_begin(ops, &step_args);
-    sto_op_attention(ops, &args);
+    if (c->prefill_groups > 0)
+        dispatch_prefill(v, &args, c->prefill_groups);
+    else
+        sto_op_attention(ops, &args);
     sto_verify_run(v);
     const struct sto_verify_compare compare = {.range = os, .rows = c->columns.n, .cols = width, .stride = width,
                                                .want = d.want, .magnitude = d.magnitude, .bound = d.bound};
@@ -273,7 +293,58 @@ static void run_decode(struct sto_verifier *v, enum sto_kernel kernel)
     attention_case(v, type, &c);
 }
 
+static void run_prefill(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t ratios[] = {1, 3, 7, 8, 12};
+    static const uint32_t dims[] = {32, 64, 96, 128, 256, 512};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+    struct attention_case c = plain(4, 2, 64);
+
+    for (uint32_t n = 1; n <= 9; n++) {
+        c = plain(6, 2, 32);
+        c.prefill_groups = 1 + n % 3;
+        c.columns = consecutive(n, n - 1 + (n % 2 == 0 ? 0 : contexts[n % 6]));
+        c.columns.room += n % 2;
+        attention_case(v, type, &c);
+    }
+    for (uint32_t i = 1; i < 6; i++) {
+        c = plain(4, 2, 64);
+        c.columns = consecutive(33, contexts[i] - 1);
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        c = plain(2 * ratios[i], 2, 64);
+        c.columns = consecutive(33, 139);
+        c.columns.room = 35;
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        c = plain(6, 2, dims[i]);
+        c.columns = consecutive(20, 143);
+        attention_case(v, type, &c);
+    }
+    for (uint32_t d = 8; d <= 40 && (type == STO_TYPE_F32 || type == STO_TYPE_F16); d += 16) {
+        c = plain(8, 4, d);
+        c.columns = consecutive(40, 140);
+        attention_case(v, type, &c);
+    }
+    for (uint32_t window = 1; window <= 512; window *= 8) {
+        c = plain(4, 1, 64);
+        c.window = window;
+        c.columns = consecutive(33, 299);
+        attention_case(v, type, &c);
+    }
+    c = plain(4, 1, 128);
+    c.softcap = 2;
+    c.q_scale = 20;
+    c.columns = consecutive(12, 290);
+    attention_case(v, type, &c);
+    c.softcap = 0;
+    attention_case(v, type, &c);
+}
+
 const struct sto_verify_source sto_verify_attention[] = {
+    {"attn_prefill.comp", true, run_prefill},
     {"attn_decode.comp", true, run_decode},
     {"attn_merge.comp", true, run_decode},
     {NULL, false, NULL},
