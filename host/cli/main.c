@@ -10,6 +10,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } available[] = {
+    {"devices", sto_cmd_devices},
     {"info", sto_cmd_info},
     {"tokenize", sto_cmd_tokenize},
     {"verify", sto_cmd_verify},

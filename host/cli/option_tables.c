@@ -143,6 +143,10 @@ TABLE(sto_bench_table, "Measurement");
 
 static const struct sto_option sto_devices_table_lines[] = {
     {"--json", NULL, NULL, "print JSON", STO_OPTION_FLAG, AT(own.json)},
+    {"--snapshot", NULL, "N", "print all that the driver says of device N, as a file for tests", STO_OPTION_U32,
+     AT(own.snapshot), GIVEN(own.snapshot_set), RANGE(0, 255)},
+    {"--kernels", NULL, NULL, "compile every kernel and print registers, spills and occupancy, where the driver says",
+     STO_OPTION_FLAG, AT(own.kernels)},
 };
 TABLE(sto_devices_table, "Output");
 

@@ -2,9 +2,6 @@
  *
  *   instance -> snapshots -> choice -> plan -> VkDevice with the features of the snapshot that strato uses
  *            -> queue, pipelines */
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/mem.h"
@@ -33,63 +30,6 @@ enum sto_status sto_devices_list(struct sto_device_snapshot **snapshots, uint32_
     return status;
 }
 
-static bool contains(const char *text, const char *part)
-{
-    for (; *text != '\0'; text++) {
-        size_t i = 0;
-        while (part[i] != '\0' && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
-            i++;
-        if (part[i] == '\0')
-            return true;
-    }
-    return false;
-}
-
-/* "0 'A', 1 'B'" for errors. */
-static void list_names(const struct sto_device_snapshot *list, uint32_t n, char *text, size_t size)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint32_t i = 0; i < n && used < size; i++) {
-        const int len = snprintf(text + used, size - used, "%s%u '%s'", i > 0 ? ", " : "", (unsigned)i, list[i].name);
-        used += len > 0 ? (size_t)len : 0;
-    }
-}
-
-/* The index of the device that `name` asks for: NULL the best, digits an index, else a part of a name (of several
- * the best usable one). */
-static enum sto_status choose(const struct sto_device_snapshot *list, uint32_t n, const char *name, uint32_t *out,
-                              struct sto_error *err)
-{
-    char names[700];
-    list_names(list, n, names, sizeof names);
-    if (name == NULL) {
-        *out = sto_device_choose(list, n);
-        if (*out < n)
-            return STO_OK;
-        struct sto_device_plan plan;
-        return sto_device_plan_make(&list[0], NULL, &plan, err); /* says why the first is not usable */
-    }
-    if (name[0] != '\0' && name[strspn(name, "0123456789")] == '\0') {
-        const unsigned long index = strlen(name) < 9 ? strtoul(name, NULL, 10) : n;
-        if (index >= n)
-            return sto_fail(err, STO_ERR_NO_DEVICE, "there is no device %s; there are: %s", name, names);
-        *out = (uint32_t)index;
-        return STO_OK;
-    }
-    *out = n;
-    for (uint32_t i = 0; name[0] != '\0' && i < n; i++) {
-        if (!contains(list[i].name, name))
-            continue;
-        const struct sto_device_snapshot pair[2] = {list[*out < n ? *out : i], list[i]};
-        if (*out == n || sto_device_choose(pair, 2) == 1)
-            *out = i;
-    }
-    if (*out == n)
-        return sto_fail(err, STO_ERR_NO_DEVICE, "no device is called '%s'; there are: %s", name, names);
-    return STO_OK;
-}
-
 static enum sto_status choose_and_plan(struct sto_device *device, const struct sto_device_params *params,
                                        struct sto_error *err)
 {
@@ -100,7 +40,7 @@ static enum sto_status choose_and_plan(struct sto_device *device, const struct s
     for (uint32_t i = 0; i < n; i++)
         sto_snapshot_take(device->instance->physical[i], &list[i]);
     uint32_t index = 0;
-    enum sto_status status = choose(list, n, params->name, &index, err);
+    enum sto_status status = sto_device_find(list, n, params->name, &index, err);
     if (status == STO_OK) {
         device->snapshot = list[index];
         device->physical = device->instance->physical[index];

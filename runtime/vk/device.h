@@ -63,6 +63,21 @@ enum sto_status sto_download(struct sto_device *device, const struct sto_buffer 
 enum sto_status sto_device_prepare(struct sto_device *device, const enum sto_kernel *kernels, uint32_t n,
                                    struct sto_error *err);
 
+/* What a driver's compiler says of a kernel: registers, spills, occupancy, as the driver names them. */
+enum { STO_MAX_KERNEL_STATS = 48 };
+struct sto_kernel_stats {
+    uint32_t n;
+    struct {
+        char name[96];
+        double value;
+    } items[STO_MAX_KERNEL_STATS];
+};
+
+/* Compiles a kernel with the plan's tuning and fills in statistics. Where the driver has none (it lacks
+ * VK_KHR_pipeline_executable_properties) n is 0; a kernel that does not compile is an error. */
+enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kernel kernel, struct sto_kernel_stats *out,
+                                        struct sto_error *err);
+
 /* ---- the queue ---- */
 
 struct sto_recording;

@@ -229,29 +229,3 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     choose_kernels(s, out);
     return STO_OK;
 }
-
-/* ---- the best device ---- */
-
-static uint64_t score(const struct sto_device_snapshot *s)
-{
-    static const uint64_t rank[] = {[STO_DEVICE_OTHER] = 1, [STO_DEVICE_INTEGRATED] = 3, [STO_DEVICE_DISCRETE] = 4,
-                                    [STO_DEVICE_VIRTUAL] = 2, [STO_DEVICE_CPU] = 0};
-    struct sto_device_plan plan;
-    if (sto_device_plan_make(s, NULL, &plan, NULL) != STO_OK)
-        return 0;
-    return 1 + (rank[s->kind] << 32) + (plan.device_heap_bytes >> 20);
-}
-
-uint32_t sto_device_choose(const struct sto_device_snapshot *snapshots, uint32_t n)
-{
-    uint32_t best = n;
-    uint64_t best_score = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t mine = score(&snapshots[i]);
-        if (mine > best_score) {
-            best = i;
-            best_score = mine;
-        }
-    }
-    return best;
-}

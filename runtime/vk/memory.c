@@ -307,10 +307,12 @@ uint64_t sto_device_free_bytes(struct sto_device *device)
 {
     const struct sto_device_snapshot *s = &device->snapshot;
     const uint32_t heap = s->memory_types[device->plan.device_memory_type].heap;
-    const uint64_t heap_bytes = s->heaps[heap].bytes;
+    /* A CPU driver's heap is a figure of its own (Mesa says 2 GiB); what it gives out is the machine's memory. */
+    const uint64_t ram_bytes = s->kind == STO_DEVICE_CPU ? sto_ram_bytes() : 0;
+    const uint64_t heap_bytes = s->heaps[heap].bytes > ram_bytes ? s->heaps[heap].bytes : ram_bytes;
     const uint64_t ours = atomic_load(&device->bytes);
     const uint64_t by_heap = heap_bytes > ours ? heap_bytes - ours : 0;
-    if (!device->plan.use_memory_budget)
+    if (!device->plan.use_memory_budget || ram_bytes > 0)
         return by_heap;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
