@@ -15,7 +15,7 @@
 #include "runtime/base/mem.h"
 
 enum { BAND_BYTES = 4096, GROUPS_BYTES = 256, MAX_RANGES = 32 };
-static const uint32_t POISON = 0x7fd57fd5; /* NaN as f32; each half is NaN as f16 and as bf16 */
+static const uint32_t POISON = 0x7fff7fff; /* NaN as f32; each half is NaN as f16 and as bf16 */
 
 enum range_kind { RANGE_INPUT, RANGE_OUTPUT, RANGE_SCRATCH };
 
@@ -48,8 +48,12 @@ struct sto_verifier {
 
 static const struct sto_verify_source *const lists[] = {sto_verify_basic, sto_verify_rope_kv, sto_verify_attention};
 
-static const struct sto_verify_source *find_source(const char *source)
+/* first: a list that goes before the others, or NULL. */
+static const struct sto_verify_source *find_source(const struct sto_verify_source *first, const char *source)
 {
+    for (const struct sto_verify_source *s = first; s != NULL && s->source != NULL; s++)
+        if (strcmp(s->source, source) == 0)
+            return s;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct sto_verify_source *s = lists[i]; s->source != NULL; s++)
             if (strcmp(s->source, source) == 0)
@@ -59,7 +63,7 @@ static const struct sto_verify_source *find_source(const char *source)
 
 bool sto_verify_covers(enum sto_kernel kernel)
 {
-    return find_source(sto_kernel_get(kernel)->source) != NULL;
+    return find_source(NULL, sto_kernel_get(kernel)->source) != NULL;
 }
 
 /* ---- failing ---- */
@@ -93,10 +97,17 @@ bool sto_verify_ok(const struct sto_verifier *v)
 
 /* ---- data ---- */
 
-static void poison(uint8_t *p, uint64_t bytes)
+static void fill(uint8_t *p, uint64_t bytes, uint32_t pattern)
 {
     for (uint64_t i = 0; i + 4 <= bytes; i += 4)
-        memcpy(p + i, &POISON, 4);
+        memcpy(p + i, &pattern, 4);
+}
+
+/* The poison around range i: another for each, or a kernel that copies beyond both its ends would put poison over equal
+ * poison. */
+static uint32_t band_poison(uint32_t i)
+{
+    return (0x7fc0u + i) * 0x10001u;
 }
 
 void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
@@ -111,7 +122,7 @@ void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
     v->n_ranges = 0;
     v->uploaded = 0;
     v->used = GROUPS_BYTES;
-    poison(v->image, v->used);
+    fill(v->image, v->used, POISON);
     v->failed = v->status != STO_OK;
 
     v->random = 0xcbf29ce484222325u; /* FNV-1a of the name */
@@ -169,7 +180,8 @@ static struct sto_verify_range add_range(struct sto_verifier *v, const char *nam
         sto_verify_fail(v, "'%s' does not fit in the pool: the case is too large", name);
         return (struct sto_verify_range){.address = v->pool.address, .bytes = 0};
     }
-    poison(v->image + v->used, end - v->used);
+    fill(v->image + v->used, end - v->used, band_poison(v->n_ranges));
+    fill(v->image + offset, (bytes + 3) & ~(uint64_t)3, POISON);
     v->used = end;
     v->ranges[v->n_ranges++] = (struct range){.name = name, .offset = offset, .bytes = bytes, .kind = kind};
     return (struct sto_verify_range){.address = v->pool.address + offset, .bytes = bytes, .offset = offset};
@@ -470,9 +482,9 @@ static const char *reason_to_leave_out(const struct sto_device *device, enum sto
     return sto_device_get_plan(device)->usable[kernel] ? NULL : "the device lacks what it needs";
 }
 
-static void verify_kernel(struct sto_verifier *v, uint32_t workgroup, struct sto_verify_result *result)
+static void verify_kernel(struct sto_verifier *v, const struct sto_verify_params *params, struct sto_verify_result *result)
 {
-    const struct sto_verify_source *source = find_source(sto_kernel_get(result->kernel)->source);
+    const struct sto_verify_source *source = find_source(params->sources, sto_kernel_get(result->kernel)->source);
 
     v->result = result;
     (void)snprintf(v->name, sizeof v->name, "no case");
@@ -482,7 +494,7 @@ static void verify_kernel(struct sto_verifier *v, uint32_t workgroup, struct sto
         result->failed = 1;
         return;
     }
-    v->workgroup = source->any_workgroup ? workgroup : 0;
+    v->workgroup = source->any_workgroup ? params->workgroup : 0;
     source->run(v, result->kernel);
     if (result->cases == 0) {
         sto_verify_fail(v, "%s ran none for it", sto_kernel_get(result->kernel)->source);
@@ -508,7 +520,7 @@ enum sto_status sto_verify(struct sto_device *device, const struct sto_verify_pa
         if (result.left_out != NULL) {
             summary->left_out++;
         } else {
-            verify_kernel(v, params->workgroup, &result);
+            verify_kernel(v, params, &result);
             summary->kernels++;
             summary->failed += result.failed > 0;
             summary->cases += result.cases;

@@ -28,6 +28,7 @@ struct sto_verify_result {
 struct sto_verify_params {
     const char *kernel;  /* a kernel's name, or the beginning of several; NULL: all                       */
     uint32_t workgroup;  /* overrides specialisation constant 0 where the source allows any; 0: the plan's */
+    const struct sto_verify_source *sources; /* looked through first; for tests of these checks; or NULL    */
     void *user;
     void (*result)(void *user, const struct sto_verify_result *result); /* after each kernel; may be NULL */
 };
