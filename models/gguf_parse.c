@@ -395,13 +395,12 @@ enum sto_status sto_gguf_layout_check(const char *name, const struct sto_gguf_he
 {
     for (size_t i = 0; i < header->n_tensors; i++) {
         const struct sto_gguf_tensor *t = &header->tensors[i];
-        const uint64_t bytes = t->bytes > 0 ? t->bytes : 1; /* of an unknown type: where it begins must be inside */
-        if (t->offset < file_bytes && bytes <= file_bytes - t->offset)
+        if (t->offset < file_bytes && t->bytes <= file_bytes - t->offset)
             continue;
         if (!header_only)
             return sto_fail(err, STO_ERR_MODEL,
                             "%s: tensor '%.*s' takes %llu bytes at %llu but the file has %llu: it is incomplete", name,
-                            STO_GGUF_SHOW(t->name), (unsigned long long)bytes, (unsigned long long)t->offset,
+                            STO_GGUF_SHOW(t->name), (unsigned long long)t->bytes, (unsigned long long)t->offset,
                             (unsigned long long)file_bytes);
         *has_data = false;
     }

@@ -35,7 +35,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a/b/c", "a/b", "a", "data", "empty", "shrinks", "\xc3\xa9t\xc3\xa9", "x"};
+    static const char *const names[] = {"a/b/c", "a/b", "a", "empty", "shrinks", "\xc3\xa9t\xc3\xa9", "x"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         (void)remove(in_folder(names[i]));
     return remove(folder);
@@ -195,6 +195,7 @@ static void a_file_written_is_the_file_read_and_mapped(void **state)
     assert_memory_equal(part, bytes + N - 1000, 1000);
     assert_int_equal(sto_map_read(&map, N - 999, part, 1000, &err), STO_ERR_FAILED);
     assert_int_equal(sto_map_read(&map, UINT64_MAX, part, 2, &err), STO_ERR_FAILED);
+    assert_int_equal(sto_map_read(&map, N, part, 0, &err), STO_OK);
     sto_map_close(&map);
     sto_map_close(&map);
     sto_map_close(NULL);
@@ -219,8 +220,31 @@ static void what_is_no_file_gets_an_error_that_names_it(void **state)
     assert_non_null(strstr(err.message, folder));
     assert_int_equal(sto_file_write_atomic(in_folder("no/such/folder"), "x", 1, &err), STO_ERR_FAILED);
     assert_non_null(strstr(err.message, "no/such/folder"));
-    assert_int_equal(sto_file_write_atomic(folder, "x", 1, &err), STO_ERR_FAILED);
-    assert_non_null(strstr(err.message, folder));
+    assert_int_equal(sto_map_open("/dev/null", &map, &err), STO_ERR_FAILED);
+    assert_non_null(strstr(err.message, "/dev/null: is not a regular file"));
+}
+
+static void a_map_filled_in_by_hand_stands_for_memory(void **state)
+{
+    (void)state;
+    struct sto_error err = {0};
+    const struct sto_map map = {.data = (const uint8_t *)"0123456789", .size = 10};
+    char part[4];
+    assert_int_equal(sto_map_read(&map, 6, part, 4, &err), STO_OK);
+    assert_memory_equal(part, "6789", 4);
+    assert_int_equal(sto_map_read(&map, 7, part, 4, &err), STO_ERR_FAILED);
+    assert_int_equal(sto_map_read(&map, 11, part, 0, &err), STO_ERR_FAILED);
+}
+
+static void a_write_that_fails_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct sto_error err = {0};
+    assert_int_equal(sto_make_dirs(in_folder("w/target"), &err), STO_OK);
+    assert_int_equal(sto_file_write_atomic(in_folder("w/target"), "x", 1, &err), STO_ERR_FAILED);
+    assert_non_null(strstr(err.message, in_folder("w/target")));
+    assert_int_equal(remove(in_folder("w/target")), 0);
+    assert_int_equal(remove(in_folder("w")), 0); /* empty: no temporary file lies beside the target */
 }
 
 static void an_empty_file_maps_to_nothing(void **state)
@@ -352,6 +376,8 @@ int main(void)
         cmocka_unit_test(utf8_is_what_unicode_says),
         cmocka_unit_test(a_file_written_is_the_file_read_and_mapped),
         cmocka_unit_test(what_is_no_file_gets_an_error_that_names_it),
+        cmocka_unit_test(a_map_filled_in_by_hand_stands_for_memory),
+        cmocka_unit_test(a_write_that_fails_leaves_nothing_behind),
         cmocka_unit_test(an_empty_file_maps_to_nothing),
         cmocka_unit_test(a_file_that_shrinks_is_an_error_when_read),
         cmocka_unit_test(folders_are_made_with_their_parents),

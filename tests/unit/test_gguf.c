@@ -509,11 +509,11 @@ static void split_files_that_do_not_fit_together_are_refused(void **state)
     write_shards("");
     expect_split_error(shard_name(2), "open the first", "model-00001-of-00003.gguf");
     expect_split_error(shard_name(3), "file 3 of 3", "model-00001-of-00003.gguf");
-    assert_int_equal(rename(in_folder(shard_name(1)), "renamed-shard.gguf"), 0);
+    assert_int_equal(rename(in_folder(shard_name(1)), "a-renamed-shard-of-a-split-model.gguf"), 0);
     struct sto_gguf *g;
-    assert_int_equal(sto_gguf_open("renamed-shard.gguf", NULL, &g, &err), STO_ERR_MODEL);
+    assert_int_equal(sto_gguf_open("a-renamed-shard-of-a-split-model.gguf", NULL, &g, &err), STO_ERR_MODEL);
     assert_non_null(strstr(err.message, "PREFIX-00001-of-00003.gguf"));
-    (void)remove("renamed-shard.gguf");
+    (void)remove("a-renamed-shard-of-a-split-model.gguf");
     write_shards("");
     remove_file(shard_name(2));
     expect_split_error(shard_name(1), "missing", "model-00002-of-00003.gguf");

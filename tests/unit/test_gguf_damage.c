@@ -479,7 +479,7 @@ static void tell_split_number_too_large(struct sto_gguf_builder *b)
 
 static const struct lie lies[] = {
     {{"version 0", ""}, tell_version_0, false},
-    {{"version 1", ""}, tell_version_1, false},
+    {{"version 1", "convert"}, tell_version_1, false},
     {{"version 4", ""}, tell_version_4, false},
     {{"big-endian", ""}, tell_big_endian, false},
     {{"keys", "18446744073709551615"}, tell_many_keys, false},
