@@ -125,6 +125,9 @@ static enum sto_status add_merges(struct sto_tokenizer *t, const struct sto_voca
 
 static enum sto_status add_bytes(struct sto_tokenizer *t, struct symbols *s, struct sto_error *err)
 {
+    /* Some files name their end of text as the unknown token, which must not come out of text. */
+    const bool has_unknown = t->unk != STO_TOKEN_NONE && t->kinds[t->unk] == STO_TOKEN_UNKNOWN;
+    const uint32_t unknown = has_unknown ? t->unk : STO_TOKEN_NONE;
     for (uint32_t b = 0; b < 256; b++) {
         char text[8];
         const size_t size = encode_byte((uint8_t)b, text);
@@ -132,7 +135,7 @@ static enum sto_status add_bytes(struct sto_tokenizer *t, struct symbols *s, str
         if (t->byte_symbols[b] == STO_TOKEN_NONE)
             return sto_fail(err, STO_ERR_FAILED, "no memory for the tokenizer's bytes");
         const bool token = t->byte_symbols[b] < t->n_tokens;
-        t->byte_ids[b] = token ? t->byte_symbols[b] : t->unk;
+        t->byte_ids[b] = token ? t->byte_symbols[b] : unknown;
     }
     return STO_OK;
 }

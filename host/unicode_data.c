@@ -1,5 +1,6 @@
 /* Properties of every code point, Unicode 15.0.0; written by host/unicode_data.py, not by hand.
- * Data: the Unicode character database (UnicodeData.txt, Scripts.txt, PropList.txt), Unicode License v3. */
+ * Data: UnicodeData.txt, Scripts.txt and PropList.txt of the Unicode character database, copyright 1991 to 2022
+ * Unicode, Inc., under the Unicode licence (unicode.org/license.txt). */
 #include "host/unicode.h"
 
 static const uint16_t block_of[8704] = {

@@ -35,6 +35,8 @@ flag("Scripts.txt", "Han", HAN)
 flag("PropList.txt", "White_Space", WHITE)
 version = re.search(r"Scripts-([0-9.]+)\.txt", open(f"{folder}/Scripts.txt", encoding="utf-8").readline())[1]
 
+year = re.search(r"(\d{4}) Unicode", open(f"{folder}/Scripts.txt", encoding="utf-8").read(2000))[1]
+
 blocks, stage1 = {}, []
 for start in range(0, 0x110000, BLOCK):
     stage1.append(blocks.setdefault(tuple(props[start:start + BLOCK]), len(blocks)))
@@ -52,7 +54,8 @@ def rows(values):
 
 
 print(f"""/* Properties of every code point, Unicode {version}; written by host/unicode_data.py, not by hand.
- * Data: the Unicode character database (UnicodeData.txt, Scripts.txt, PropList.txt), Unicode License v3. */
+ * Data: UnicodeData.txt, Scripts.txt and PropList.txt of the Unicode character database, copyright 1991 to {year}
+ * Unicode, Inc., under the Unicode licence (unicode.org/license.txt). */
 #include "host/unicode.h"
 """)
 print(f"static const uint16_t block_of[{len(stage1)}] = {{")

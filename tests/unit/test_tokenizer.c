@@ -153,6 +153,16 @@ static void bpe_merges_by_rank(void **state)
     expect(t, "\xa9 \xc3", PLAIN, IDS(E_ACUTE_2, SP, E_ACUTE_1));
     sto_tokenizer_destroy(t);
 
+    make_bpe(&m, "gpt-2");
+    m.vocab.unk = CTRL;
+    t = create(&m);
+    expect(t, "q", PLAIN, NO_IDS); /* a control token does not stand for text */
+    sto_tokenizer_destroy(t);
+    m.kinds[CTRL] = STO_TOKEN_UNKNOWN;
+    t = create(&m);
+    expect(t, "aq", PLAIN, IDS(A, CTRL));
+    sto_tokenizer_destroy(t);
+
     make_bpe(&m, "llama-bpe");
     t = create(&m);
     expect(t, "cab", PLAIN, IDS(CAB)); /* whole pieces first */
