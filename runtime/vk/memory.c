@@ -25,6 +25,17 @@ static uint32_t type_of(const struct sto_device *device, enum sto_memory kind)
                                      : (kind == STO_MEMORY_UPLOAD ? p->upload_memory_type : p->readback_memory_type);
 }
 
+/* The planned type, or where a buffer may not lie in it (drivers list types twice, once for special uses) the next one
+ * of the same heap with the same properties. STO_NO_MEMORY_TYPE: none. */
+static uint32_t allowed_type(const struct sto_device_snapshot *s, uint32_t planned, uint32_t allowed)
+{
+    for (uint32_t i = planned; i < s->n_memory_types; i++) {
+        if ((allowed & (1u << i)) != 0 && memcmp(&s->memory_types[i], &s->memory_types[planned], sizeof s->memory_types[i]) == 0)
+            return i;
+    }
+    return STO_NO_MEMORY_TYPE;
+}
+
 static bool is_mapped(const struct sto_device *device, enum sto_memory kind)
 {
     return kind != STO_MEMORY_DEVICE || device->plan.device_memory_mapped;
@@ -69,9 +80,10 @@ static enum sto_status block_allocate(struct sto_device *device, struct sto_bloc
     const enum sto_memory kind = block->kind;
     VkMemoryRequirements needs;
     device->vk.vkGetBufferMemoryRequirements(device->handle, block->buffer, &needs);
-    const uint32_t type = type_of(device, kind);
-    if ((needs.memoryTypeBits & (1u << type)) == 0)
-        return sto_fail(err, STO_ERR_FAILED, "%s: this driver allows no buffer in memory type %u", what, (unsigned)type);
+    const uint32_t type = allowed_type(&device->snapshot, type_of(device, kind), needs.memoryTypeBits);
+    if (type == STO_NO_MEMORY_TYPE)
+        return sto_fail(err, STO_ERR_FAILED, "%s: %s allows no buffer in %s", what, device->snapshot.name,
+                        memory_name(kind));
     if (needs.size > device->snapshot.max_allocation_bytes)
         return sto_fail(err, STO_ERR_NO_FIT, "%s: %.1f MiB in one piece; %s allows %.1f MiB", what, (double)needs.size / mib,
                         device->snapshot.name, (double)device->snapshot.max_allocation_bytes / mib);

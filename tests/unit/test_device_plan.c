@@ -1,0 +1,271 @@
+/* runtime/vk/device_plan: what is decided for the devices of tests/snapshots, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+#include "runtime/vk/device_plan.h"
+
+static struct sto_error err;
+
+static void load(const char *name, struct sto_device_snapshot *s)
+{
+    char path[512], *text;
+    size_t size;
+    (void)snprintf(path, sizeof path, STRATO_SOURCE_DIR "/tests/snapshots/%s.txt", name);
+    if (sto_file_read(path, 1 << 20, &text, &size, &err) != STO_OK || sto_snapshot_parse(name, text, size, s, &err) != STO_OK)
+        fail_msg("%s", err.message);
+    sto_free(text);
+}
+
+static void make_plan(const struct sto_device_snapshot *s, const struct sto_plan_options *options,
+                      struct sto_device_plan *plan)
+{
+    if (sto_device_plan_make(s, options, plan, &err) != STO_OK)
+        fail_msg("%s", err.message);
+}
+
+/* What each device should get, from what is known of the hardware: memory types by index in the snapshot. */
+static const struct expected {
+    const char *snapshot;
+    uint32_t compute, transfer; /* families; UINT32_MAX: no transfer queue */
+    uint32_t device, upload, readback;
+    bool mapped, unified;
+    uint32_t subgroup;
+    bool required, f16, int_dot;
+} expected[] = {
+    {"lavapipe-debian12", 0, UINT32_MAX, 0, 0, 0, true, true, 8, false, true, true},
+    {"lavapipe-sid", 0, UINT32_MAX, 0, 0, 0, true, true, 8, false, true, true},
+    {"radv-navi10-trixie", 1, UINT32_MAX, 0, 2, 5, false, false, 32, true, true, true},
+    {"radv-navi21-trixie", 1, UINT32_MAX, 0, 2, 5, false, false, 32, true, true, true},
+    {"radv-navi31-trixie", 1, UINT32_MAX, 3, 2, 5, true, false, 32, true, true, true},
+    {"radv-navi31-sid", 1, UINT32_MAX, 3, 2, 5, true, false, 32, true, true, true},
+    {"radv-gfx1201-sid", 1, UINT32_MAX, 0, 2, 5, false, false, 32, true, true, true},
+    {"nvk-162-trixie", 0, UINT32_MAX, 1, 2, 2, true, false, 32, false, false, true},
+    {"nvk-172-trixie", 0, UINT32_MAX, 1, 2, 2, true, false, 32, false, true, true},
+    {"nvk-177-trixie", 0, UINT32_MAX, 1, 2, 2, true, false, 32, false, true, true},
+    {"nvk-192-sid", 0, UINT32_MAX, 1, 2, 2, true, false, 32, false, true, true},
+    {"nvk-1b2-sid", 0, UINT32_MAX, 1, 2, 2, true, false, 32, false, true, true},
+    {"turnip-740-sid", 0, UINT32_MAX, 0, 0, 1, true, true, 128, true, true, true},
+    {"agx-sid", 0, UINT32_MAX, 0, 1, 0, true, true, 32, false, true, true},
+    {"hand-rx580-8g-small-bar", 1, UINT32_MAX, 0, 1, 3, false, false, 64, false, false, true},
+    {"hand-rtx4060-8g-rebar", 2, 1, 4, 2, 3, true, false, 32, false, true, true},
+    {"hand-rtx2070-8g-small-bar", 2, 1, 1, 2, 3, false, false, 32, false, true, true},
+    {"hand-intel-arc-a770", 1, 2, 2, 1, 1, true, false, 16, true, true, true},
+    {"hand-intel-xe-integrated", 0, UINT32_MAX, 1, 2, 1, true, true, 16, true, true, true},
+    {"hand-moltenvk-m2", 0, UINT32_MAX, 1, 1, 1, true, true, 32, false, true, true},
+    {"hand-apu-carve-out", 1, UINT32_MAX, 2, 2, 3, true, true, 32, true, true, true},
+};
+enum { N_EXPECTED = sizeof expected / sizeof *expected };
+
+#define SAME(what, got, want)                                                                                         \
+    do {                                                                                                               \
+        if ((got) != (want))                                                                                           \
+            fail_msg("%s: %s is %u, not %u", e->snapshot, what, (unsigned)(got), (unsigned)(want));                  \
+    } while (0)
+
+static void devices_get_what_suits_them(void **state)
+{
+    (void)state;
+    for (const struct expected *e = expected; e < expected + N_EXPECTED; e++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(e->snapshot, &s);
+        make_plan(&s, NULL, &p);
+        SAME("compute family", p.compute_family, e->compute);
+        SAME("has a transfer queue", p.has_transfer_queue, e->transfer != UINT32_MAX);
+        SAME("transfer family", p.transfer_family, e->transfer != UINT32_MAX ? e->transfer : e->compute);
+        SAME("device memory type", p.device_memory_type, e->device);
+        SAME("upload memory type", p.upload_memory_type, e->upload);
+        SAME("readback memory type", p.readback_memory_type, e->readback);
+        SAME("mapped", p.device_memory_mapped, e->mapped);
+        SAME("unified", p.unified_memory, e->unified);
+        SAME("subgroup size", p.subgroup_size, e->subgroup);
+        SAME("required subgroup size", p.require_subgroup_size, e->required);
+        SAME("f16", p.use_f16, e->f16);
+        SAME("int_dot", p.use_int_dot, e->int_dot);
+        SAME("heap", p.device_heap_bytes, s.heaps[s.memory_types[e->device].heap].bytes);
+    }
+}
+
+/* For every device: kernels that are used exist, are usable, and serve the format; tuning is within the limits. */
+static void variants_and_tuning_fit_every_device(void **state)
+{
+    (void)state;
+    for (const struct expected *e = expected; e < expected + N_EXPECTED; e++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(e->snapshot, &s);
+        make_plan(&s, NULL, &p);
+        for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
+            const enum sto_kernel used[] = {p.embed[t], p.matvec[t], p.matvec_q8[t], p.matmul[t], p.matmul_q8[t]};
+            for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+                if (used[i] == STO_KERNEL_COUNT)
+                    continue;
+                SAME("weight format of a variant", sto_kernel_get(used[i])->weight, t);
+                SAME("usable variant", p.usable[used[i]], true);
+            }
+            SAME("q8 by default", p.q8_by_default[t], false);
+        }
+        for (uint32_t k = 0; k < STO_KERNEL_COUNT; k++) {
+            const struct sto_tuning *tuning = &p.tuning[k];
+            const struct sto_kernel_info *info = sto_kernel_get((enum sto_kernel)k);
+            SAME("constants", tuning->n_values >= 2 && tuning->n_values <= STO_MAX_TUNING, true);
+            SAME("workgroup above 0", tuning->values[0] > 0, true);
+            SAME("workgroup within the limit", tuning->values[0] <= s.max_workgroup_invocations, true);
+            SAME("subgroup constant", tuning->values[1], p.subgroup_size);
+            SAME("required subgroup", tuning->required_subgroup_size, e->required ? e->subgroup : 0);
+            SAME("needs f16", (info->needs & STO_NEEDS_F16) != 0 && !p.use_f16 && p.usable[k], false);
+        }
+    }
+}
+
+/* The variants follow the names of kernels, and f16 products are taken away with f16. */
+static void variants_follow_names_and_options(void **state)
+{
+    (void)state;
+    struct sto_device_snapshot s;
+    struct sto_device_plan p;
+    load("lavapipe-debian12", &s);
+    for (int without = 0; without <= 1; without++) {
+        make_plan(&s, &(struct sto_plan_options){.no_f16 = without != 0, .no_int_dot = without != 0}, &p);
+        assert_int_equal(p.use_f16, without == 0);
+        assert_int_equal(p.use_int_dot, without == 0);
+        for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
+            char type[16], name[64];
+            (void)snprintf(type, sizeof type, "%s", sto_type_name((enum sto_type)t));
+            for (char *c = type; *c != '\0'; c++)
+                *c = (char)tolower((unsigned char)*c);
+            (void)snprintf(name, sizeof name, "embed_%s", type);
+            assert_int_equal(p.embed[t], sto_kernel_by_name(name));
+            (void)snprintf(name, sizeof name, "matvec_%s", type);
+            assert_int_equal(p.matvec[t], sto_kernel_by_name(name));
+            (void)snprintf(name, sizeof name, "matmul_f16_%s", type);
+            const enum sto_kernel f16 = sto_kernel_by_name(name);
+            (void)snprintf(name, sizeof name, "matmul_%s", type);
+            assert_int_equal(p.matmul[t], without == 0 && f16 != STO_KERNEL_COUNT ? f16 : sto_kernel_by_name(name));
+        }
+        for (uint32_t k = 0; k < STO_KERNEL_COUNT && without != 0; k++)
+            assert_false(p.usable[k] && sto_kernel_get((enum sto_kernel)k)->needs != STO_NEEDS_NONE);
+    }
+    assert_int_equal(sto_kernel_by_name("no_such_kernel"), STO_KERNEL_COUNT);
+}
+
+static void what_a_device_lacks_is_named(void **state)
+{
+    (void)state;
+    struct sto_device_snapshot good, s;
+    struct sto_device_plan p;
+    load("radv-navi21-trixie", &good);
+#define LACKS(change, text)                                                                                            \
+    s = good;                                                                                                          \
+    change;                                                                                                            \
+    assert_int_equal(sto_device_plan_make(&s, NULL, &p, &err), STO_ERR_NO_DEVICE);                                     \
+    if (strstr(err.message, "needs " text) == NULL || strstr(err.message, good.name) == NULL)                          \
+        fail_msg("%s: %s", text, err.message)
+    LACKS(s.api_version = (1u << 22) | (2u << 12) | 300, "Vulkan 1.3");
+    LACKS(s.buffer_device_address = false, "bufferDeviceAddress");
+    LACKS(s.timeline_semaphore = false, "timelineSemaphore");
+    LACKS(s.synchronization2 = false, "synchronization2");
+    LACKS(s.maintenance4 = false, "maintenance4");
+    LACKS(s.shader_int64 = false, "shaderInt64");
+    LACKS(s.shader_int16 = false, "shaderInt16");
+    LACKS(s.shader_int8 = false, "shaderInt8");
+    LACKS(s.storage_16bit = false, "storageBuffer16BitAccess");
+    LACKS(s.storage_8bit = false, "storageBuffer8BitAccess");
+    LACKS(s.subgroup_arithmetic = false, "subgroup arithmetic");
+    LACKS(s.subgroup_shuffle = false, "subgroup shuffle");
+    LACKS(s.subgroup_size = 2, "a subgroup size");
+    LACKS(s.max_push_bytes = 64, "128 bytes of push constants");
+    LACKS(s.n_queue_families = 0, "a compute queue");
+    LACKS(s.n_memory_types = 0, "memory");
+    LACKS(s.n_heaps = 0, "memory");
+    load("radv-vega10-debian12", &good); /* a driver without a card behind it */
+    LACKS((void)0, "memory");
+}
+
+static void subgroup_sizes_can_be_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *snapshot;
+        uint32_t asked;
+        bool possible, required;
+    } cases[] = {
+        {"radv-navi21-trixie", 64, true, true},        {"radv-navi21-trixie", 32, true, true},
+        {"radv-navi21-trixie", 16, false, false},      {"radv-navi21-trixie", 48, false, false},
+        {"radv-navi21-trixie", 128, false, false},     {"lavapipe-debian12", 8, true, false},
+        {"lavapipe-debian12", 16, false, false},       {"hand-intel-xe-integrated", 8, true, true},
+        {"hand-intel-xe-integrated", 32, true, true},  {"nvk-192-sid", 32, true, false},
+        {"nvk-192-sid", 16, false, false},             {"turnip-740-sid", 64, true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(cases[i].snapshot, &s);
+        const struct sto_plan_options options = {.subgroup_size = cases[i].asked};
+        const enum sto_status status = sto_device_plan_make(&s, &options, &p, &err);
+        if (status != (cases[i].possible ? STO_OK : STO_ERR_USAGE))
+            fail_msg("%s with subgroups of %u: %s", cases[i].snapshot, (unsigned)cases[i].asked, sto_status_name(status));
+        if (!cases[i].possible)
+            continue;
+        assert_int_equal(p.subgroup_size, cases[i].asked);
+        assert_int_equal(p.require_subgroup_size, cases[i].required);
+    }
+}
+
+static void the_best_device_is_chosen(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"lavapipe-debian12", "hand-intel-xe-integrated", "hand-rtx4060-8g-rebar",
+                                        "radv-navi31-trixie", "radv-vega10-debian12"};
+    enum { N = sizeof names / sizeof *names };
+    struct sto_device_snapshot s[N];
+    for (size_t i = 0; i < N; i++)
+        load(names[i], &s[i]);
+    assert_int_equal(sto_device_choose(s, N), 3);     /* discrete, most memory */
+    assert_int_equal(sto_device_choose(s, 3), 2);     /* discrete before integrated */
+    assert_int_equal(sto_device_choose(s, 2), 1);     /* integrated before CPU, however much memory */
+    assert_int_equal(sto_device_choose(s, 1), 0);     /* CPU rather than none */
+    assert_int_equal(sto_device_choose(s + 4, 1), 1); /* not usable */
+    assert_int_equal(sto_device_choose(s, 0), 0);
+
+    static const struct {
+        const char *name;
+        uint32_t index; /* N: none */
+    } cases[] = {{NULL, 3}, {"0", 0}, {"2", 2}, {"4", 4}, {"5", N}, {"99999999999999999999", N}, {"geforce", 2},
+                 {"XE GRAPH", 1}, {"radv", 3}, {"(", 3}, {"voodoo", N}, {"", N}, {"-1", N}, {"1x", N}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t index = 77;
+        const enum sto_status status = sto_device_find(s, N, cases[i].name, &index, &err);
+        assert_int_equal(status, cases[i].index < N ? STO_OK : STO_ERR_NO_DEVICE);
+        if (status == STO_OK)
+            assert_int_equal(index, cases[i].index);
+        else if (strstr(err.message, "2 'NVIDIA GeForce RTX 4060 (hand-made)'") == NULL)
+            fail_msg("does not list what there is: %s", err.message);
+    }
+    uint32_t index;
+    assert_int_equal(sto_device_find(s + 4, 1, NULL, &index, &err), STO_ERR_NO_DEVICE);
+    assert_non_null(strstr(err.message, "needs memory"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(devices_get_what_suits_them),
+        cmocka_unit_test(variants_and_tuning_fit_every_device),
+        cmocka_unit_test(variants_follow_names_and_options),
+        cmocka_unit_test(what_a_device_lacks_is_named),
+        cmocka_unit_test(subgroup_sizes_can_be_asked_for),
+        cmocka_unit_test(the_best_device_is_chosen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
