@@ -1,10 +1,10 @@
 /* y = x W^T: which kernel, in how many dispatches, over what ranges.
  *
- *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, 8 columns at a time
+ *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, few columns at a time
  *   more                                matmul*.comp   tiles
  *
- * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A large
- * matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
+ * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A
+ * large matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
 #include <assert.h>
 #include <stddef.h>
 
@@ -13,7 +13,7 @@
 #include "shaders/shared/args.h"
 
 _Static_assert(sizeof(struct MatArgs) == 72 && offsetof(struct MatArgs, rows) == 68, "as std430 lays it out");
-_Static_assert(sizeof(struct QuantizeArgs) == 32 && offsetof(struct QuantizeArgs, x_stride) == 24, "as std430 lays it out");
+_Static_assert(sizeof(struct QuantizeArgs) == 32 && offsetof(struct QuantizeArgs, n_in) == 16, "as std430 lays it out");
 
 enum {
     MATVEC_MAX_COLS = 8,
@@ -166,14 +166,14 @@ static void record_columns(const struct product *p)
     }
 }
 
-/* At most 8 columns at a time, with the kernel specialised for 1, 2, 4 or 8. Wide ones take fewer rows, so that the sums
- * of a workgroup fit in registers; neither changes the order of a sum. */
+/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. Wide ones take fewer
+ * rows, so that the sums of a workgroup fit in registers; neither changes the order of a sum. */
 static void record_matvec(struct product *p, uint32_t n)
 {
-    const uint32_t rows = p->tuning.values[MATVEC_ROWS];
+    const uint32_t rows = p->tuning.values[MATVEC_ROWS], most = p->tuning.values[MATVEC_COLS];
 
     for (p->col0 = 0; p->col0 < n; p->col0 += p->cols) {
-        p->cols = n - p->col0 < MATVEC_MAX_COLS ? n - p->col0 : MATVEC_MAX_COLS;
+        p->cols = n - p->col0 < most ? n - p->col0 : most;
         uint32_t specialised = 1;
         while (specialised < p->cols)
             specialised *= 2;

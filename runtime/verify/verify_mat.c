@@ -1,0 +1,563 @@
+/* Cases of the matrix kernels: matvec, matmul (f32 and f16), their 8-bit forms, and what prepares activations for these.
+ *
+ * The reference expands weights with runtime/formats (which tests hold to an independent dequantiser) and sums in double.
+ * Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in f16, and
+ * the 8-bit kernels are held to a product with the very activations that they were given: so neither bound has to leave
+ * room for the precision of a path, where an error could hide. */
+#include "runtime/verify/verify.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "runtime/formats/formats.h"
+#include "shaders/shared/args.h"
+
+static const double HALF_ULP = 0x1p-24;
+
+enum data { DATA_FINE, DATA_F16 }; /* DATA_F16: every weight and activation is representable in f16 */
+
+/* ---- data ---- */
+
+static void put_f16(uint8_t *p, float f)
+{
+    const uint16_t h = sto_f32_to_f16(f);
+    p[0] = (uint8_t)(h & 255);
+    p[1] = (uint8_t)(h >> 8);
+}
+
+/* A scale: of either sign and any digits, or a power of two. */
+static float scale_value(struct sto_verifier *v, enum data data)
+{
+    if (data == DATA_F16)
+        return sto_verify_random(v) % 2 != 0 ? 0x1p-8f : 0x1p-9f;
+    const float magnitude = sto_verify_uniform(v, 0.001f, 0.02f);
+    return sto_verify_random(v) % 4 != 0 ? magnitude : -magnitude;
+}
+
+/* Offsets of f16 scales in a block; the rest of a block may be any bytes. */
+static const struct {
+    bool scale, minimum;
+    uint8_t scale_at, minimum_at;
+} scales_of[STO_TYPE_COUNT] = {
+    [STO_TYPE_Q4_0] = {.scale = true},
+    [STO_TYPE_Q4_1] = {.scale = true, .minimum = true, .minimum_at = 2},
+    [STO_TYPE_Q5_0] = {.scale = true},
+    [STO_TYPE_Q5_1] = {.scale = true, .minimum = true, .minimum_at = 2},
+    [STO_TYPE_Q8_0] = {.scale = true},
+    [STO_TYPE_Q2_K] = {.scale = true, .scale_at = 80, .minimum = true, .minimum_at = 82},
+    [STO_TYPE_Q3_K] = {.scale = true, .scale_at = 108},
+    [STO_TYPE_Q4_K] = {.scale = true, .minimum = true, .minimum_at = 2},
+    [STO_TYPE_Q5_K] = {.scale = true, .minimum = true, .minimum_at = 2},
+    [STO_TYPE_Q6_K] = {.scale = true, .scale_at = 208},
+    [STO_TYPE_IQ4_NL] = {.scale = true},
+    [STO_TYPE_IQ4_XS] = {.scale = true},
+};
+
+/* One block of random weights: random bytes, then scales that keep values of the order of 1. */
+static void fill_block(struct sto_verifier *v, enum sto_type type, enum data data, uint8_t *p)
+{
+    const uint32_t bytes = sto_type_get(type)->block_bytes;
+    const float plain = data == DATA_F16 ? (float)(int32_t)(sto_verify_random(v) % 255) / 128.0f - 1.0f
+                                         : sto_verify_uniform(v, -1, 1);
+
+    for (uint32_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(sto_verify_random(v) & 255);
+    if (type == STO_TYPE_F32 || type == STO_TYPE_F16 || type == STO_TYPE_BF16)
+        sto_encode(type, &plain, p, 1);
+    if (type == STO_TYPE_MXFP4)
+        p[0] = (uint8_t)(120 + p[0] % 8);
+    const float scale = scale_value(v, data);
+    if (scales_of[type].scale)
+        put_f16(p + scales_of[type].scale_at, scale);
+    if (scales_of[type].minimum)
+        put_f16(p + scales_of[type].minimum_at, data == DATA_F16 ? scale : scale_value(v, data));
+    if (data == DATA_F16 && type == STO_TYPE_Q6_K) { /* sub-block scales small enough for 11 bits: -32 .. 31 */
+        for (uint32_t i = 192; i < 208; i++)
+            p[i] = (uint8_t)((p[i] & 63) - 32);
+    }
+    if (data == DATA_F16 && type == STO_TYPE_IQ4_XS) { /* likewise: 16 .. 47 before 32 is taken off */
+        uint32_t high = 0;
+        for (uint32_t s = 0; s < 8; s++)
+            high |= (1 + (sto_verify_random(v) & 1)) << 2 * s;
+        p[2] = (uint8_t)(high & 255);
+        p[3] = (uint8_t)(high >> 8);
+    }
+}
+
+/* A product and its operands, on the host and on the device. */
+struct operands {
+    enum sto_type type;
+    uint32_t n_out, n_in, n_cols, x_stride, y_stride;
+    bool has_bias, accumulate;
+    uint32_t offset16; /* of the weights in their piece */
+    uint8_t *w;
+    float *x, *bias, *y;
+    double *want, *magnitude; /* [n_cols, n_out] */
+    struct sto_verify_range w_range, x_range, xq_range, y_range, bias_range, pieces_range;
+};
+
+static uint64_t row_bytes(const struct operands *o)
+{
+    return sto_type_bytes(o->type, o->n_in);
+}
+
+/* Random weights, activations, bias and what is in y before; gaps between columns of x stay poison. */
+static void make_operands(struct sto_verifier *v, struct operands *o, enum data data)
+{
+    const uint32_t block_bytes = sto_type_get(o->type)->block_bytes;
+    const uint64_t bytes = row_bytes(o) * o->n_out;
+
+    o->x_stride = (o->n_in + 3) / 4 * 4 + 4;
+    o->y_stride = o->n_out + 3;
+    o->offset16 = 3;
+    o->w = sto_verify_alloc(v, bytes, 1);
+    for (uint64_t at = 0; at < bytes; at += block_bytes)
+        fill_block(v, o->type, data, o->w + at);
+    o->x = sto_verify_floats(v, (size_t)o->n_cols * o->n_in, 1);
+    if (data == DATA_F16) {
+        for (size_t i = 0; i < (size_t)o->n_cols * o->n_in; i++)
+            o->x[i] = rintf(o->x[i] * 256) / 256;
+    }
+    o->bias = sto_verify_floats(v, o->n_out, 1);
+    o->y = sto_verify_floats(v, (size_t)o->n_cols * o->n_out, 1);
+}
+
+/* The weights lie in piece 2 behind poison; pieces 0 and 1 are no addresses. */
+static void put_operands(struct sto_verifier *v, struct operands *o)
+{
+    const uint64_t w_bytes = row_bytes(o) * o->n_out;
+    const uint64_t x_elems = (uint64_t)(o->n_cols - 1) * o->x_stride + o->n_in;
+    const uint64_t y_elems = (uint64_t)(o->n_cols - 1) * o->y_stride + o->n_out;
+
+    o->w_range = sto_verify_hole(v, "weights", o->offset16 * 16 + w_bytes);
+    sto_verify_put(v, o->w_range, o->offset16 * 16, o->w, w_bytes);
+    const uint64_t pieces[3] = {1, 1, o->w_range.address};
+    o->pieces_range = sto_verify_input(v, "pieces", pieces, sizeof pieces);
+    o->x_range = sto_verify_hole(v, "x", x_elems * sizeof(float));
+    for (uint32_t c = 0; c < o->n_cols; c++)
+        sto_verify_put(v, o->x_range, (uint64_t)c * o->x_stride * sizeof(float), o->x + (size_t)c * o->n_in,
+                       o->n_in * sizeof(float));
+    o->y_range = sto_verify_output(v, "y", y_elems * sizeof(float));
+    for (uint32_t c = 0; o->accumulate && c < o->n_cols; c++)
+        sto_verify_put(v, o->y_range, (uint64_t)c * o->y_stride * sizeof(float), o->y + (size_t)c * o->n_out,
+                       o->n_out * sizeof(float));
+    if (o->has_bias)
+        o->bias_range = sto_verify_input(v, "bias", o->bias, o->n_out * sizeof(float));
+    sto_verify_ops(v)->pieces = o->pieces_range.address;
+}
+
+/* want and magnitude for activations x [n_cols, n_in], in double. */
+static void make_want(struct sto_verifier *v, struct operands *o, const double *x)
+{
+    float *row = sto_verify_alloc(v, o->n_in, sizeof *row);
+
+    o->want = sto_verify_alloc(v, (size_t)o->n_cols * o->n_out, sizeof *o->want);
+    o->magnitude = sto_verify_alloc(v, (size_t)o->n_cols * o->n_out, sizeof *o->magnitude);
+    for (uint32_t r = 0; r < o->n_out; r++) {
+        sto_decode(o->type, o->w + r * row_bytes(o), row, o->n_in);
+        for (uint32_t c = 0; c < o->n_cols; c++) {
+            const size_t at = (size_t)c * o->n_out + r;
+            const double bias = o->has_bias ? (double)o->bias[r] : 0, before = o->accumulate ? (double)o->y[at] : 0;
+            double sum = 0, magnitude = 0;
+            for (uint32_t i = 0; i < o->n_in; i++) {
+                const double product = (double)row[i] * x[(size_t)c * o->n_in + i];
+                sum += product;
+                magnitude += fabs(product);
+            }
+            o->want[at] = sum + bias + before;
+            o->magnitude[at] = magnitude + fabs(bias) + fabs(before);
+        }
+    }
+}
+
+static void make_want_f32(struct sto_verifier *v, struct operands *o)
+{
+    const size_t n = (size_t)o->n_cols * o->n_in;
+    double *x = sto_verify_alloc(v, n, sizeof *x);
+
+    for (size_t i = 0; i < n; i++)
+        x[i] = o->x[i];
+    make_want(v, o, x);
+}
+
+static struct sto_weight weight_of(const struct operands *o)
+{
+    return (struct sto_weight){.type = o->type, .piece = 2, .rows = o->n_out, .cols = o->n_in,
+                               .offset = o->offset16 * 16, .address = o->w_range.address + o->offset16 * 16};
+}
+
+static void record_product(struct sto_verifier *v, const struct operands *o)
+{
+    const struct sto_op_matmul_args args = {
+        .y = sto_verify_tensor(o->y_range, o->n_cols, o->n_out, o->y_stride),
+        .w = weight_of(o),
+        .x = sto_verify_tensor(o->x_range, o->n_cols, o->n_in, o->x_stride),
+        .xq = o->xq_range.address,
+        .bias = o->has_bias ? o->bias_range.address : 0,
+        .accumulate = o->accumulate,
+    };
+    if (sto_verify_ok(v))
+        sto_op_matmul(sto_verify_ops(v), &args);
+}
+
+static void compare_product(struct sto_verifier *v, const struct operands *o, double bound)
+{
+    const struct sto_verify_compare c = {.range = o->y_range, .rows = o->n_cols, .cols = o->n_out, .stride = o->y_stride,
+                                         .want = o->want, .magnitude = o->magnitude, .bound = bound};
+    sto_verify_compare(v, &c);
+}
+
+/* ---- 8-bit activations ---- */
+
+/* What quantize_q8 has to write for x [n_cols, n_in]. The encoder of Q8_0 gives the bytes: it differs in rounding d to
+ * f16 after use, and in blocks whose scale f16 cannot hold, which are avoided here. */
+static uint8_t *quantised(struct sto_verifier *v, const float *x, uint32_t n_in, uint32_t n_cols)
+{
+    uint8_t *xq = sto_verify_alloc(v, (size_t)sto_op_q8_bytes(n_cols, n_in), 1);
+
+    for (uint32_t c = 0; c < n_cols; c++) {
+        uint8_t *column = xq + (size_t)c * Q8_COL_BYTES(n_in);
+        for (uint32_t b = 0; b < n_in / 32; b++) {
+            const float *from = x + (size_t)c * n_in + 32 * b;
+            uint8_t block[34];
+            float amax = 0;
+            int32_t sum = 0;
+            sto_encode(STO_TYPE_Q8_0, from, block, 32);
+            for (uint32_t i = 0; i < 32; i++) {
+                amax = fabsf(from[i]) > amax ? fabsf(from[i]) : amax;
+                sum += (int8_t)block[2 + i];
+            }
+            const float d = amax * (1.0f / 127.0f), scales[2] = {d, d * (float)sum};
+            memcpy(column + 32 * b, block + 2, 32);
+            memcpy(column + n_in + 8 * b, scales, sizeof scales);
+        }
+    }
+    return xq;
+}
+
+/* Gives the product quantised activations, and want accordingly. */
+static void put_quantised(struct sto_verifier *v, struct operands *o)
+{
+    const uint8_t *xq = quantised(v, o->x, o->n_in, o->n_cols);
+    double *x = sto_verify_alloc(v, (size_t)o->n_cols * o->n_in, sizeof *x);
+
+    for (uint32_t c = 0; c < o->n_cols; c++) {
+        const uint8_t *column = xq + (size_t)c * Q8_COL_BYTES(o->n_in);
+        for (uint32_t i = 0; i < o->n_in; i++) {
+            float d;
+            memcpy(&d, column + o->n_in + i / 32 * 8, sizeof d);
+            x[(size_t)c * o->n_in + i] = (double)d * (int8_t)column[i];
+        }
+    }
+    o->xq_range = sto_verify_input(v, "xq", xq, sto_op_q8_bytes(o->n_cols, o->n_in));
+    make_want(v, o, x);
+}
+
+static void quantize_case(struct sto_verifier *v, uint32_t n_in, uint32_t n_cols, float scale)
+{
+    const uint32_t stride = n_in + 12;
+
+    sto_verify_begin(v, "%u columns of %u, up to %g", n_cols, n_in, (double)scale);
+    float *x = sto_verify_floats(v, (size_t)n_cols * n_in, scale);
+    for (uint32_t i = 0; i < 32; i++)
+        x[i] = i == 5 ? -127.0f * scale / 64 : ((float)i - 16.5f) * scale / 64; /* quotients half-way between integers */
+    if (n_in > 32)
+        memset(x + 32, 0, 32 * sizeof *x);
+    const uint8_t *want = quantised(v, x, n_in, n_cols);
+    const struct sto_verify_range from = sto_verify_hole(v, "x", ((uint64_t)(n_cols - 1) * stride + n_in) * sizeof *x);
+    for (uint32_t c = 0; c < n_cols; c++)
+        sto_verify_put(v, from, (uint64_t)c * stride * sizeof *x, x + (size_t)c * n_in, n_in * sizeof *x);
+    const struct sto_verify_range to = sto_verify_output(v, "xq", sto_op_q8_bytes(n_cols, n_in));
+    if (sto_verify_ok(v))
+        sto_op_quantize(sto_verify_ops(v), to.address, sto_verify_tensor(from, n_cols, n_in, stride));
+    sto_verify_run(v);
+    for (uint32_t c = 0; c < n_cols; c++) /* what pads a column is nobody's */
+        sto_verify_compare_bytes(v, to, (uint64_t)c * Q8_COL_BYTES(n_in), want + (size_t)c * Q8_COL_BYTES(n_in),
+                                 n_in + n_in / 32 * 8);
+    sto_verify_end(v);
+}
+
+static void run_quantize(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    (void)kernel;
+    quantize_case(v, 32, 1, 1);
+    quantize_case(v, 96, 3, 1);
+    quantize_case(v, 1184, 9, 0.01f);
+    quantize_case(v, 4128, 2, 3000);
+}
+
+/* ---- products ---- */
+
+/* Row lengths of a format: one block, an odd number of blocks, and enough that invocations take several. For plain
+ * formats some that are no multiple of 32. */
+static uint32_t row_length(enum sto_type type, uint32_t which)
+{
+    static const uint32_t plain[] = {4, 172, 1284}, small[] = {32, 96, 1184}, super[] = {256, 768, 1280};
+    const uint32_t elems = sto_type_get(type)->block_elems;
+
+    return (elems == 1 ? plain : elems == 32 ? small : super)[which % 3];
+}
+
+/* Which path a kernel is, by its source. */
+static bool is_vector(enum sto_kernel kernel)
+{
+    return strncmp(sto_kernel_get(kernel)->source, "matvec", 6) == 0;
+}
+static bool is_q8(enum sto_kernel kernel)
+{
+    return strstr(sto_kernel_get(kernel)->source, "_q8") != NULL;
+}
+
+static void use_kernel(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    struct sto_device_plan *plan = sto_verify_plan(v);
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    (is_vector(kernel) ? (is_q8(kernel) ? plan->matvec_q8 : plan->matvec)
+                       : (is_q8(kernel) ? plan->matmul_q8 : plan->matmul))[type] = kernel;
+}
+
+/* Roundings that a sum meets, in half ulps of its absolute products. Each sum of n_in terms may lose one per addition;
+ * errors of random sign grow with the root (Higham and Mary 2019), and 4 standard deviations are allowed. Integer kernels
+ * round once per block of 32; the few before that are scale, minimum, bias. */
+static double bound_of(enum sto_kernel kernel, uint32_t n_in)
+{
+    return (16 + 4 * sqrt(is_q8(kernel) ? n_in / 32.0 : n_in)) * HALF_ULP;
+}
+
+static enum data data_of(enum sto_kernel kernel)
+{
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_F16) != 0 ? DATA_F16 : DATA_FINE;
+}
+
+static struct operands begin_product(struct sto_verifier *v, enum sto_kernel kernel, struct operands o)
+{
+    o.type = sto_kernel_get(kernel)->weight;
+    use_kernel(v, kernel);
+    make_operands(v, &o, data_of(kernel));
+    put_operands(v, &o);
+    if (is_q8(kernel))
+        put_quantised(v, &o);
+    else
+        make_want_f32(v, &o);
+    return o;
+}
+
+static void product_case(struct sto_verifier *v, enum sto_kernel kernel, struct operands shape)
+{
+    sto_verify_begin(v, "[%u, %u] by %u columns%s%s", shape.n_out, shape.n_in, shape.n_cols, shape.has_bias ? ", bias" : "",
+                     shape.accumulate ? ", accumulate" : "");
+    const struct operands o = begin_product(v, kernel, shape);
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+/* Two dispatches that share the rows, and leave the last two alone. */
+static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t n_cols)
+{
+    const uint32_t cut[3] = {0, 30, 65};
+
+    sto_verify_begin(v, "rows 0 to 29 and 30 to 64 of 67, %u columns", n_cols);
+    struct operands o = begin_product(
+        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = n_cols,
+                                     .has_bias = true});
+    struct sto_tuning *tuning = &sto_verify_plan(v)->tuning[kernel];
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct MatArgs args = {
+            .pieces = o.pieces_range.address,
+            .x = is_q8(kernel) ? o.xq_range.address : o.x_range.address,
+            .y = o.y_range.address,
+            .bias = o.bias_range.address,
+            .piece = 2,
+            .offset16 = o.offset16,
+            .n_in = o.n_in,
+            .n_out = o.n_out,
+            .n_cols = n_cols,
+            .x_stride = o.x_stride,
+            .y_stride = o.y_stride,
+            .flags = FLAG_BIAS,
+            .row0 = cut[i],
+            .rows = cut[i + 1] - cut[i],
+        };
+        if (is_vector(kernel)) { /* groups in two dimensions, and one too many */
+            tuning->values[3] = n_cols;
+            sto_verify_dispatch(v, kernel, &args, 2, (args.rows + 2 * tuning->values[2] - 1) / (2 * tuning->values[2]), 1);
+        } else {
+            const uint32_t rows = tuning->values[0] / tuning->values[4] * tuning->values[2];
+            const uint32_t cols = tuning->values[4] * tuning->values[3];
+            sto_verify_dispatch(v, kernel, &args, (n_cols + cols - 1) / cols, (args.rows + rows - 1) / rows, 1);
+        }
+    }
+    sto_verify_run(v);
+    const struct sto_verify_compare c = {.range = o.y_range, .rows = n_cols, .cols = 65, .stride = o.y_stride,
+                                         .want = sto_verify_alloc(v, (size_t)n_cols * 65, sizeof *o.want),
+                                         .magnitude = sto_verify_alloc(v, (size_t)n_cols * 65, sizeof *o.want),
+                                         .bound = bound_of(kernel, o.n_in)};
+    for (uint32_t i = 0; i < n_cols; i++) {
+        memcpy((double *)c.want + (size_t)i * 65, o.want + (size_t)i * 67, 65 * sizeof(double));
+        memcpy((double *)c.magnitude + (size_t)i * 65, o.magnitude + (size_t)i * 67, 65 * sizeof(double));
+    }
+    sto_verify_compare(v, &c);
+    sto_verify_end(v);
+}
+
+/* A column's bits do not depend on which columns are with it: 13 columns at once, and in dispatches of 1 to 4. */
+static void alone_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t most)
+{
+    static const uint32_t parts[] = {1, 2, 3, 4, 1, 2};
+
+    sto_verify_begin(v, "13 columns together, %u in a dispatch, and apart", most);
+    sto_verify_plan(v)->tuning[kernel].values[3] = most;
+    struct operands o = begin_product(
+        v, kernel, (struct operands){.n_out = 19, .n_in = row_length(sto_kernel_get(kernel)->weight, 2), .n_cols = 13});
+    struct operands apart = o;
+    apart.y_range = sto_verify_output(v, "y of columns apart", o.y_range.bytes);
+    const struct sto_verify_range together_y = o.y_range, apart_y = apart.y_range;
+    sto_verify_ops(v)->deterministic = true;
+    record_product(v, &o);
+    sto_verify_ops(v)->deterministic = false;
+    for (uint32_t i = 0, col = 0; i < sizeof parts / sizeof *parts; col += parts[i++]) {
+        apart.n_cols = parts[i];
+        apart.x_range.address = o.x_range.address + (uint64_t)col * o.x_stride * sizeof(float);
+        apart.xq_range.address = is_q8(kernel) ? o.xq_range.address + (uint64_t)col * Q8_COL_BYTES(o.n_in) : 0;
+        apart.y_range.address = apart_y.address + (uint64_t)col * o.y_stride * sizeof(float);
+        record_product(v, &apart);
+    }
+    sto_verify_run(v);
+    uint8_t *got = sto_verify_alloc(v, (size_t)together_y.bytes, 1);
+    if (sto_verify_ok(v))
+        memcpy(got, sto_verify_got(v, together_y), (size_t)together_y.bytes);
+    for (uint32_t c = 0; c < o.n_cols; c++)
+        sto_verify_compare_bytes(v, apart_y, (uint64_t)c * o.y_stride * sizeof(float),
+                                 got + (size_t)c * o.y_stride * sizeof(float), o.n_out * sizeof(float));
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+static void run_vector(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t n_outs[] = {67, 1, 3};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    for (uint32_t n = 1; n <= 8; n++)
+        product_case(v, kernel, (struct operands){.n_out = n_outs[n % 3], .n_in = row_length(type, n), .n_cols = n,
+                                                  .has_bias = n % 2 != 0, .accumulate = n % 4 > 1});
+    for (uint32_t i = 0; i < 3; i++)
+        product_case(v, kernel, (struct operands){.n_out = n_outs[i], .n_in = row_length(type, i), .n_cols = 1});
+    split_case(v, kernel, 1);
+    /* all formats share what lies around their decoding: the widest form is tried with a few */
+    const bool sample = type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K;
+    alone_case(v, kernel, sample ? 8 : 4);
+}
+
+/* Weights and activations that f16 has to round: what is asked is that the loss is no more than that. Each operand loses
+ * at most 2^-10 of itself (drivers may round towards zero), and what is beyond f16 becomes its largest number. */
+static void rounding_case(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    sto_verify_begin(v, "operands that f16 rounds and cuts");
+    struct operands o = {.type = sto_kernel_get(kernel)->weight, .n_out = 5, .n_cols = 9};
+    o.n_in = row_length(o.type, 1);
+    use_kernel(v, kernel);
+    make_operands(v, &o, DATA_FINE);
+    o.x[0] = 1e9f;
+    o.x[o.n_in + 1] = -70000.0f;
+    put_operands(v, &o);
+    o.x[0] = 65504.0f;
+    o.x[o.n_in + 1] = -65504.0f;
+    make_want_f32(v, &o);
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, 0x1p-9 + bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+/* A tile of another form than this device's: 2 by 3 sums, two invocations side by side. */
+static void tile_case(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    sto_verify_begin(v, "tiles of 2 by 3, 33 columns");
+    struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];
+    t->values[2] = 2;
+    t->values[3] = 3;
+    t->values[4] = 2;
+    const struct operands o = begin_product(
+        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = 33});
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t n_cols[] = {9, 31, 33, 65}, n_outs[] = {1, 67, 67, 3};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    for (uint32_t i = 0; i < 4; i++)
+        product_case(v, kernel, (struct operands){.n_out = n_outs[i], .n_in = row_length(type, i), .n_cols = n_cols[i],
+                                                  .has_bias = i == 1 || i == 3, .accumulate = i >= 2});
+    product_case(v, kernel, (struct operands){.n_out = 67, .n_in = row_length(type, 2), .n_cols = 9});
+    split_case(v, kernel, 9);
+    if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K)
+        tile_case(v, kernel);
+    if (data_of(kernel) == DATA_F16)
+        rounding_case(v, kernel);
+}
+
+/* ---- embedding ---- */
+
+static void embed_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t n_in, uint32_t n_cols, float scale)
+{
+    enum { N_VOCAB = 23, MAX_COLS = 9 };
+    struct { struct StepHeader header; struct StepColumn columns[MAX_COLS]; } step = {.header = {.n_cols = n_cols}};
+    struct operands o = {.type = sto_kernel_get(kernel)->weight, .n_out = N_VOCAB, .n_in = n_in, .n_cols = n_cols};
+
+    sto_verify_begin(v, "%u columns of %u, scale %g", n_cols, n_in, (double)scale);
+    make_operands(v, &o, DATA_FINE);
+    put_operands(v, &o);
+    float *row = sto_verify_alloc(v, n_in, sizeof *row);
+    double *want = sto_verify_alloc(v, (size_t)n_cols * n_in, sizeof *want);
+    double *magnitude = sto_verify_alloc(v, (size_t)n_cols * n_in, sizeof *magnitude);
+    for (uint32_t c = 0; c < n_cols; c++) { /* the first, the last, one that is out of range, and others */
+        const uint32_t token = c == 0 ? N_VOCAB - 1 : c == 1 ? 0 : c == 2 ? 0xfffffff0u : sto_verify_random(v) % N_VOCAB;
+        const uint32_t known = token < N_VOCAB ? token : N_VOCAB - 1;
+        step.columns[c].token = token;
+        sto_decode(o.type, o.w + known * row_bytes(&o), row, n_in);
+        for (uint32_t i = 0; i < n_in; i++) {
+            want[(size_t)c * n_in + i] = (double)row[i] * (double)scale;
+            magnitude[(size_t)c * n_in + i] = fabs(want[(size_t)c * n_in + i]);
+        }
+    }
+    const struct sto_verify_range steps =
+        sto_verify_input(v, "step", &step, sizeof step.header + n_cols * sizeof step.columns[0]);
+    const struct sto_verify_range y = sto_verify_output(v, "embedding", (uint64_t)n_cols * n_in * sizeof(float));
+    sto_verify_plan(v)->embed[o.type] = kernel;
+    if (sto_verify_ok(v))
+        sto_op_embed(sto_verify_ops(v), sto_verify_tensor(y, n_cols, n_in, n_in), weight_of(&o), steps.address, scale);
+    sto_verify_run(v);
+    /* one rounding where there is a minimum, one by the scale */
+    const struct sto_verify_compare c = {.range = y, .rows = n_cols, .cols = n_in, .stride = n_in, .want = want,
+                                         .magnitude = magnitude, .bound = 2.5 * HALF_ULP};
+    sto_verify_compare(v, &c);
+    sto_verify_end(v);
+}
+
+static void run_embed(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    embed_case(v, kernel, row_length(type, 0), 1, 1);
+    embed_case(v, kernel, row_length(type, 1), 9, 1);
+    embed_case(v, kernel, row_length(type, 2), 3, 11.3137f);
+}
+
+const struct sto_verify_source sto_verify_mat[] = {
+    {.source = "quantize_q8.comp", .run = run_quantize, .any_workgroup = true},
+    {.source = "embed.comp", .run = run_embed, .any_workgroup = true},
+    {.source = "matvec.comp", .run = run_vector, .any_workgroup = true},
+    {.source = "matvec_q8.comp", .run = run_vector, .any_workgroup = true},
+    {.source = "matmul.comp", .run = run_tiles},
+    {.source = "matmul_q8.comp", .run = run_tiles},
+    {.source = NULL},
+};
