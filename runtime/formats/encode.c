@@ -12,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-/* 1 / x for 2^-25 <= |x| <= 65504, within 2 units in the last place. The guess negates the exponent and is within 13 %;
- * each step squares the error: 1.6e-2, 2.5e-4, 6e-8, rounding. */
+/* 1 / x for 2^-25 <= |x| <= 65504, within 1.5 units in the last place. The guess negates the exponent and is within
+ * 5.1 %; each step squares the error: 2.6e-3, 6.7e-6, then rounding alone, which the last step evens out. */
 static float reciprocal(float x)
 {
     uint32_t bits;
