@@ -127,7 +127,8 @@ static bool choose_memory(const struct sto_device_snapshot *s, struct sto_device
     if (p->device_memory_type == STO_NO_MEMORY_TYPE)
         p->device_memory_type = find_type(s, heap, 0);
 
-    /* Discrete cards reach system memory over the bus; the window into their own memory is small and wanted elsewhere. */
+    /* Discrete cards reach system memory over the bus; the window into their own memory is small and wanted elsewhere.
+     * Where memory is shared the driver's order decides: it lists first what is fastest. */
     const unsigned up[] = {WISH_MAPPED | AVOID_LOCAL | AVOID_CACHED, WISH_MAPPED | AVOID_LOCAL, WISH_MAPPED};
     const unsigned back[] = {WISH_MAPPED | WISH_CACHED | AVOID_LOCAL, WISH_MAPPED | WISH_CACHED, WISH_MAPPED};
     p->upload_memory_type = find_first(s, up, sizeof up / sizeof *up);
