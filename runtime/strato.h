@@ -87,8 +87,9 @@ const char *sto_type_name(enum sto_type type);
 /* ---- devices ---------------------------------------------------------------------------------------------- */
 
 enum sto_math {
-    STO_MATH_AUTO, /* per weight format, the fastest path that this device has and measured faster */
-    STO_MATH_EXACT /* float products, sums in f32                                                */
+    STO_MATH_AUTO,  /* per weight format, the fastest path that this device has and measured faster */
+    STO_MATH_EXACT, /* float products, sums in f32                                               */
+    STO_MATH_INT8  /* activations in 8 bits wherever there is a kernel for it; for tests          */
 };
 
 struct sto_device_params {

@@ -1,0 +1,10 @@
+# Makes the small models of the reference data that a script of its own writes; nothing where the data is absent.
+set(scripts ${REFERENCE}/families)
+if(NOT EXISTS ${scripts}/make_tiny.py)
+  return()
+endif()
+file(MAKE_DIRECTORY ${OUT})
+foreach(job "make_tiny.py;llama;llama3-ropefreqs;llama-yarn;llama-linear;mistral;qwen2;qwen3" "make_more.py;llama-long")
+  list(POP_FRONT job script)
+  execute_process(COMMAND ${PYTHON} ${scripts}/${script} ${OUT} ${job} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+endforeach()
