@@ -156,7 +156,7 @@ static enum sto_status make_prompt(struct generation *gen, struct sto_error *err
         status = sto_tokenize(g->tokenizer, text, size, how, &gen->prompt, err);
     }
     if (status == STO_OK && gen->prompt.n == 0)
-        status = sto_fail(err, STO_ERR_USAGE, "the prompt is empty, and this model's vocabulary adds no token of its own");
+        status = sto_fail(err, STO_ERR_USAGE, "the prompt is empty, and this vocabulary adds no token of its own");
     if (status == STO_OK && gen->prompt.n >= ctx)
         status = sto_fail(err, STO_ERR_USAGE, "the prompt is %zu tokens long, the context has room for %u (--ctx)",
                           gen->prompt.n, ctx - 1);
@@ -198,7 +198,8 @@ static enum sto_status next_token(struct generation *gen, uint32_t *token, struc
         status = sto_tokens_push(&gen->tokens, *token, err);
     if (status != STO_OK)
         return status;
-    const bool known = *token < sto_tokenizer_n_tokens(g->tokenizer); /* embeddings may be padded beyond the vocabulary */
+    /* An embedding may be padded beyond the vocabulary: such ids have no text. */
+    const bool known = *token < sto_tokenizer_n_tokens(g->tokenizer);
     if (known && !p->ignore_end && sto_tokenizer_is_end(g->tokenizer, *token)) {
         end(gen, STO_STOP_END);
         return STO_OK;

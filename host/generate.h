@@ -48,7 +48,8 @@ struct sto_generate_params {
     size_t n_stops;
     struct sto_sampler_params sampling;
     void *user;
-    /* Called with text as it comes: whole UTF-8 sequences, never empty, not NUL-terminated. Return true to stop. NULL: none. */
+    /* Called with text as it comes: whole UTF-8 sequences, never empty, not NUL-terminated. Return true to stop.
+     * NULL: none. */
     bool (*on_text)(void *user, const char *text, size_t size);
     /* Called after each group of prompt tokens. Return true to stop. NULL: none. */
     bool (*on_prompt)(void *user, size_t done, size_t total);

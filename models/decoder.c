@@ -111,8 +111,8 @@ static struct sto_weight weight(const struct pass *p, enum sto_weight_role role)
 }
 
 /* Makes the 8-bit form of x if any of the given weights wants it; 0 when none does. */
-static uint64_t quantize_for(const struct pass *p, struct sto_tensor x, uint64_t room, const enum sto_weight_role *roles,
-                             uint32_t n_roles)
+static uint64_t quantize_for(const struct pass *p, struct sto_tensor x, uint64_t room,
+                             const enum sto_weight_role *roles, uint32_t n_roles)
 {
     for (uint32_t i = 0; i < n_roles; i++) {
         const struct sto_weight w = weight(p, roles[i]);

@@ -42,8 +42,8 @@ static bool has_key(const struct reader *r, const char *suffix)
 static void check_range(struct reader *r, const char *key, double value, double lowest, double highest)
 {
     if (r->status == STO_OK && !(value >= lowest && value <= highest))
-        r->status = sto_fail(r->err, STO_ERR_MODEL, "%s: %s is %.9g, expected %.9g to %.9g", sto_gguf_path(r->gguf), key,
-                             value, lowest, highest);
+        r->status = sto_fail(r->err, STO_ERR_MODEL, "%s: %s is %.9g, expected %.9g to %.9g",
+                             sto_gguf_path(r->gguf), key, value, lowest, highest);
 }
 
 static uint32_t need_u32(struct reader *r, const char *suffix, uint32_t lowest, uint32_t highest)

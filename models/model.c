@@ -75,7 +75,7 @@ static enum sto_status check_tensor(const struct model_impl *m, const struct sto
     uint32_t rows, cols;
     expected_shape(&m->model.h, role, &rows, &cols);
     if (t->type == STO_TYPE_COUNT)
-        return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' has weight format number %u, which strato does not support",
+        return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' has weight format number %u, which is not supported",
                         m->model.path, name, t->file_type);
     const bool vector = !is_matrix(role);
     const bool right = t->dims[0] == cols && (vector ? t->n_dims == 1 : t->n_dims == 2 && t->dims[1] == rows);

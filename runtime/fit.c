@@ -47,8 +47,8 @@ static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, s
                         "%.2f GiB is available; a smaller quantisation of the model would fit",
                         gib(need), weights, tokens, kv, gib(in->available_bytes));
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), %.2f GiB "
-                    "is available; --ctx %u would fit, or --kv q8_0",
+                    "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), "
+                    "%.2f GiB is available; --ctx %u would fit, or --kv q8_0",
                     gib(need), weights, tokens, kv, gib(in->available_bytes), most);
 }
 

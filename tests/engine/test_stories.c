@@ -1,7 +1,7 @@
 /* The trained story models of the reference data, token for token.
  *
- * Per model file and prompt: greedy decoding, one token at a time through the replayed decode step, must give the golden
- * ids up to the first near-tie (a step whose margin is below 3 times the largest logit difference seen). Fed the golden
+ * Per model file and prompt: greedy decoding, one token at a time through the replayed decode step, must give the
+ * golden ids up to the first near-tie (a step whose margin is below 3 times the largest logit difference seen). Fed the golden
  * ids in batches, 95 % or more of all steps must have the golden arg-max. The cost per token of a text must be the
  * reference's. Goldens are those of weights expanded to f32 ("deq", or "cpu" for the F32 files). */
 #include <stdarg.h>
@@ -24,8 +24,10 @@
 
 enum { N_PROMPTS = 8, N_STEPS = 200 };
 
-static const char *const files[] = {"stories3M-f32",  "stories3M-q80", "stories3M-q40",   "stories3M-q50", "stories3M-iq4nl",
-                                    "stories3M-q4km", "stories3M-q6k", "stories260K-f32", "stories260K-f16", "stories260K-q80"};
+static const char *const files[] = {
+    "stories3M-f32",  "stories3M-q80", "stories3M-q40",   "stories3M-q50",   "stories3M-iq4nl",
+    "stories3M-q4km", "stories3M-q6k", "stories260K-f32", "stories260K-f16", "stories260K-q80",
+};
 
 static struct sto_test_device device;
 static size_t free_steps, fed_steps, fed_agreed; /* counted over the whole run, printed at the end */
@@ -117,7 +119,8 @@ static struct sto_session *new_session(const struct story *s)
     return session;
 }
 
-static void eval(const struct story *s, struct sto_session *session, const uint32_t *ids, size_t n, enum sto_logits want)
+static void eval(const struct story *s, struct sto_session *session, const uint32_t *ids, size_t n,
+                 enum sto_logits want)
 {
     struct sto_error err = {0};
     if (sto_session_eval(session, ids, n, want, s->logits, &err) != STO_OK)
@@ -133,7 +136,7 @@ static void check_free(struct story *s, const struct golden *g, int prompt)
     for (size_t i = 0; i < N_STEPS; i++) {
         const uint32_t id = arg_max(s->logits, g->n_vocab);
         if (id != g->ids[i] && g->margin[i] >= 3.0 * s->worst)
-            fail_msg("%s prompt %d step %zu: token %u, golden %u with a margin of %.4f (logits differ by %.4f)", s->file,
+            fail_msg("%s prompt %d step %zu: token %u, golden %u by a margin of %.4f (logits differ by %.4f)", s->file,
                      prompt, i, id, g->ids[i], g->margin[i], s->worst);
         if (id != g->ids[i])
             break; /* a near-tie fell the other way: from here on the stories may differ */
@@ -259,6 +262,7 @@ int main(void)
     enum { N = sizeof files / sizeof files[0] };
     static struct CMUnitTest tests[N];
     for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){.name = files[i], .test_func = check_story, .initial_state = (void *)(uintptr_t)files[i]};
+        tests[i] = (struct CMUnitTest){
+            .name = files[i], .test_func = check_story, .initial_state = (void *)(uintptr_t)files[i]};
     return _cmocka_run_group_tests("stories", tests, N, open_device, close_device);
 }
