@@ -106,7 +106,7 @@ static struct sto_forward make_forward(struct sto_engine *e, struct sto_recordin
         .ops = {.rec = rec,
                 .plan = sto_device_get_plan(e->device),
                 .pieces = e->piece_table.address,
-                .exact = e->params.math == STO_MATH_EXACT,
+                .math = e->params.math,
                 .deterministic = e->params.deterministic},
         .weights = &e->weights,
         .rope_freqs = e->rope_freqs,

@@ -67,7 +67,8 @@ bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint
 {
     const struct sto_device_plan *plan = ops->plan;
 
-    if (ops->exact || !plan->q8_by_default[w->type] || w->cols % 32 != 0)
+    const bool asked = ops->math == STO_MATH_INT8 || (ops->math == STO_MATH_AUTO && plan->q8_by_default[w->type]);
+    if (!asked || w->cols % 32 != 0)
         return false;
     return (is_vector(ops, n) ? plan->matvec_q8[w->type] : plan->matmul_q8[w->type]) < STO_KERNEL_COUNT;
 }

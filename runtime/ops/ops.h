@@ -29,7 +29,7 @@ struct sto_ops {
     struct sto_recording *rec;
     const struct sto_device_plan *plan;
     uint64_t pieces;       /* device address of the piece table, uint64 per piece */
-    bool exact;            /* float products only                                  */
+    enum sto_math math;    /* EXACT: float products only; INT8: 8-bit activations wherever there is a kernel */
     bool deterministic;    /* a column's result does not depend on its neighbours: only kernels that treat columns alone */
 };
 
