@@ -135,7 +135,7 @@ void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
         for (int k = 0; k < STO_KERNEL_COUNT; k++)
             v->plan.tuning[k].values[0] = v->workgroup;
     }
-    v->ops = (struct sto_ops){.rec = v->recording, .plan = &v->plan, .exact = true};
+    v->ops = (struct sto_ops){.rec = v->recording, .plan = &v->plan, .math = STO_MATH_EXACT};
     if (!v->failed)
         sto_recording_begin(v->recording);
 }
