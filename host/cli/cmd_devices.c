@@ -24,6 +24,7 @@ static const struct {
     {"matvec", offsetof(struct sto_device_plan, matvec)},
     {"matvec_q8", offsetof(struct sto_device_plan, matvec_q8)},
     {"matmul", offsetof(struct sto_device_plan, matmul)},
+    {"matmul_f16", offsetof(struct sto_device_plan, matmul_f16)},
     {"matmul_q8", offsetof(struct sto_device_plan, matmul_q8)},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof *operations };

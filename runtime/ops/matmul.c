@@ -167,8 +167,8 @@ static void record_columns(const struct product *p)
     }
 }
 
-/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. Wide ones take fewer
- * rows, so that the sums of a workgroup fit in registers; neither changes the order of a sum. */
+/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. The plan's rows fit
+ * the widest form in registers; one and two columns leave room for twice as many. Neither changes the order of a sum. */
 static void record_matvec(struct product *p, uint32_t n)
 {
     const uint32_t rows = p->tuning.values[MATVEC_ROWS], most = p->tuning.values[MATVEC_COLS];
@@ -178,7 +178,7 @@ static void record_matvec(struct product *p, uint32_t n)
         uint32_t specialised = 1;
         while (specialised < p->cols)
             specialised *= 2;
-        p->tile_rows = specialised < 4 || rows < 2 ? rows : rows / 2;
+        p->tile_rows = specialised <= 2 ? 2 * rows : rows;
         p->tuning.values[MATVEC_ROWS] = p->tile_rows;
         p->tuning.values[MATVEC_COLS] = specialised;
         record_columns(p);
@@ -205,20 +205,30 @@ static bool shapes_possible(const struct sto_op_matmul_args *a)
            span_bytes(a->y.rows, a->y.cols, a->y.stride) <= MAX_OFFSET;
 }
 
-void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
+/* The kernel for a product; STO_KERNEL_COUNT when the plan has none. */
+static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op_matmul_args *a, bool vector)
 {
     const struct sto_device_plan *plan = ops->plan;
+    const enum sto_type type = a->w.type;
+
+    if (vector)
+        return a->xq != 0 ? plan->matvec_q8[type] : plan->matvec[type];
+    if (a->xq != 0)
+        return plan->matmul_q8[type];
+    return !ops->exact && plan->matmul_f16[type] < STO_KERNEL_COUNT ? plan->matmul_f16[type] : plan->matmul[type];
+}
+
+void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
+{
     const bool vector = is_vector(ops, a->x.rows), possible = shapes_possible(a);
-    const enum sto_kernel *table = vector ? (a->xq != 0 ? plan->matvec_q8 : plan->matvec)
-                                          : (a->xq != 0 ? plan->matmul_q8 : plan->matmul);
-    struct product p = {.ops = ops, .a = a, .kernel = table[a->w.type], .cols = a->x.rows};
+    struct product p = {.ops = ops, .a = a, .kernel = kernel_for(ops, a, vector), .cols = a->x.rows};
 
     assert(possible);
     if (!possible || p.kernel >= STO_KERNEL_COUNT) {
         fail(ops, possible ? "sto_op_matmul: no kernel for this weight format" : "sto_op_matmul: impossible shapes");
         return;
     }
-    p.tuning = plan->tuning[p.kernel];
+    p.tuning = ops->plan->tuning[p.kernel];
     if (p.tuning.n_values < (vector ? (uint32_t)MATVEC_VALUES : (uint32_t)MATMUL_VALUES)) {
         fail(ops, "sto_op_matmul: the plan has no tuning for the kernel");
         return;

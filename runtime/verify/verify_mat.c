@@ -313,6 +313,7 @@ static void use_kernel(struct sto_verifier *v, enum sto_kernel kernel)
     struct sto_device_plan *plan = sto_verify_plan(v);
     const enum sto_type type = sto_kernel_get(kernel)->weight;
 
+    /* `exact`, which the operations of a case are, chooses this one of the float kernels */
     (is_vector(kernel) ? (is_q8(kernel) ? plan->matvec_q8 : plan->matvec)
                        : (is_q8(kernel) ? plan->matmul_q8 : plan->matmul))[type] = kernel;
 }

@@ -197,9 +197,9 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         p->matvec[i] = find_variant(p, "matvec", type);
         p->matvec_q8[i] = find_variant(p, "matvec_q8", type);
         p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
-        p->matmul[i] = find_variant(p, "matmul_f16", type);
-        if (p->matmul[i] == STO_KERNEL_COUNT)
-            p->matmul[i] = find_variant(p, "matmul", type);
+        p->matmul[i] = find_variant(p, "matmul", type);
+        /* a CPU converts f16 for every product */
+        p->matmul_f16[i] = s->kind != STO_DEVICE_CPU ? find_variant(p, "matmul_f16", type) : STO_KERNEL_COUNT;
     }
 }
 

@@ -29,12 +29,13 @@ static void tune_probe(const struct sto_tuning_input *in, struct sto_tuning *t)
     t->values[0] = round_workgroup(in, 256);
 }
 
-/* Matrix-vector: 2 rows per workgroup, 3 the most columns in a dispatch (the operation specialises for fewer). One subgroup
- * per workgroup: no shared memory. A CPU gains nothing from 8 columns, and they take its compiler a second. */
+/* Matrix-vector: 2 rows per workgroup (the operation doubles them for one or two columns), 3 the most columns in a
+ * dispatch (it specialises for fewer). One subgroup per workgroup: no shared memory. A CPU gains nothing from 8 columns,
+ * and they take its compiler a second. */
 static void tune_matvec(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     t->values[0] = round_workgroup(in, 1);
-    t->values[2] = 4;
+    t->values[2] = 2;
     t->values[3] = in->snapshot->kind == STO_DEVICE_CPU ? 4 : 8;
     t->n_values = 4;
 }
