@@ -116,7 +116,7 @@ enum sto_status sto_gguf_get_f32(const struct sto_gguf *gguf, const char *key, f
     if (v->kind != STO_GGUF_F32 && v->kind != STO_GGUF_F64)
         return fail_kind(gguf, v, "a floating-point number", err);
     const double n = sto_gguf_float_at(v, 0);
-    if (!isfinite(n) || fabs(n) > (double)FLT_MAX)
+    if (!(fabs(n) <= (double)FLT_MAX)) /* nor is NaN */
         return sto_fail(err, STO_ERR_MODEL, "%s: key '%s' is %g, which is not a finite 32-bit number",
                         sto_gguf_path(gguf), key, n);
     *out = (float)n;

@@ -9,7 +9,9 @@
 
 #include "runtime/strato.h"
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+#define STO_PRINTF(fmt, args) __attribute__((format(gnu_printf, fmt, args))) /* its own default knows no %zu */
+#elif defined(__GNUC__)
 #define STO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define STO_PRINTF(fmt, args)

@@ -21,24 +21,25 @@ struct shape {
     uint32_t layers, embd, heads, kv_heads, head_dim, ffn, vocab, ctx;
     bool tied;
     float rope_base;
+    float rope_stretch; /* Llama 3: how much rope_freqs.weight slows the slowest pairs; 0: no such tensor */
 };
 
 static const struct {
     const char *arch, *name;
     struct shape shape;
 } shapes[] = {
-    {"qwen3", "8b", {36, 4096, 32, 8, 128, 12288, 151936, 40960, false, 1e6f}},
-    {"qwen3", "0.6b", {28, 1024, 16, 8, 128, 3072, 151936, 40960, true, 1e6f}},
-    {"qwen3", "1.7b", {28, 2048, 16, 8, 128, 6144, 151936, 40960, true, 1e6f}},
-    {"qwen3", "4b", {36, 2560, 32, 8, 128, 9728, 151936, 40960, true, 1e6f}},
-    {"qwen3", "tiny", {3, 256, 4, 2, 128, 512, 512, 512, false, 1e6f}},
-    {"qwen2", "7b", {28, 3584, 28, 4, 128, 18944, 152064, 32768, false, 1e6f}},
-    {"qwen2", "0.5b", {24, 896, 14, 2, 64, 4864, 151936, 32768, true, 1e6f}},
-    {"qwen2", "tiny", {3, 256, 4, 2, 64, 512, 512, 512, false, 1e6f}},
-    {"llama", "8b", {32, 4096, 32, 8, 128, 14336, 128256, 131072, false, 5e5f}},
-    {"llama", "7b", {32, 4096, 32, 32, 128, 11008, 32000, 4096, false, 1e4f}},
-    {"llama", "1b", {16, 2048, 32, 8, 64, 8192, 128256, 131072, true, 5e5f}},
-    {"llama", "tiny", {3, 256, 4, 2, 64, 512, 512, 512, false, 1e4f}},
+    {"qwen3", "8b", {36, 4096, 32, 8, 128, 12288, 151936, 40960, false, 1e6f, 0.0f}},
+    {"qwen3", "0.6b", {28, 1024, 16, 8, 128, 3072, 151936, 40960, true, 1e6f, 0.0f}},
+    {"qwen3", "1.7b", {28, 2048, 16, 8, 128, 6144, 151936, 40960, true, 1e6f, 0.0f}},
+    {"qwen3", "4b", {36, 2560, 32, 8, 128, 9728, 151936, 40960, true, 1e6f, 0.0f}},
+    {"qwen3", "tiny", {3, 256, 4, 2, 128, 512, 512, 512, false, 1e6f, 0.0f}},
+    {"qwen2", "7b", {28, 3584, 28, 4, 128, 18944, 152064, 32768, false, 1e6f, 0.0f}},
+    {"qwen2", "0.5b", {24, 896, 14, 2, 64, 4864, 151936, 32768, true, 1e6f, 0.0f}},
+    {"qwen2", "tiny", {3, 256, 4, 2, 64, 512, 512, 512, false, 1e6f, 0.0f}},
+    {"llama", "8b", {32, 4096, 32, 8, 128, 14336, 128256, 131072, false, 5e5f, 8.0f}},
+    {"llama", "7b", {32, 4096, 32, 32, 128, 11008, 32000, 4096, false, 1e4f, 0.0f}},
+    {"llama", "1b", {16, 2048, 32, 8, 64, 8192, 128256, 131072, true, 5e5f, 32.0f}},
+    {"llama", "tiny", {3, 256, 4, 2, 64, 512, 512, 512, false, 1e4f, 0.0f}},
 };
 
 struct options {
@@ -54,6 +55,7 @@ struct item {
     enum sto_type type;
     bool vector;
     float mean, deviation;
+    float ramp; /* > 0: a vector that goes from 1 to this, with flat thirds at both ends */
     uint64_t cols, rows;
 };
 
@@ -367,6 +369,10 @@ static struct plan plan_tensors(const struct options *o)
     for (uint32_t i = 0; i < s->layers; i++)
         plan_layer(&p, o, (int)i);
     add_vector(&p, -1, "output_norm.weight", s->embd, 1.0f, 0.05f);
+    if (s->rope_stretch > 0.0f) {
+        add_vector(&p, -1, "rope_freqs.weight", s->head_dim / 2, 1.0f, 0.0f);
+        p.items[p.n - 1].ramp = s->rope_stretch;
+    }
     if (!s->tied)
         add_matrix(&p, o, -1, STO_MATRIX_OUTPUT, s->vocab, s->embd);
     return p;
@@ -393,7 +399,9 @@ static void write_vector(FILE *f, const struct item *t, uint64_t seed, const cha
 {
     struct sto_random r = sto_random_make(seed);
     for (uint64_t i = 0; i < t->cols; i++) {
-        const float v = t->mean + t->deviation * 1.7320508f * sto_random_unit(&r);
+        const float at = 3.0f * (float)i / (float)t->cols - 1.0f; /* 0 to 1 in the middle third */
+        const float ramp = t->ramp > 0.0f ? (t->ramp - 1.0f) * fminf(1.0f, fmaxf(0.0f, at)) : 0.0f;
+        const float v = t->mean + ramp + t->deviation * 1.7320508f * sto_random_unit(&r);
         put(f, &v, sizeof v, path);
     }
 }

@@ -194,6 +194,26 @@ static void models_open_and_no_two_tensors_are_alike(void **state)
     (void)remove(path);
 }
 
+/* Llama 3.1 and 3.2 have divisors of the rotation frequencies, from 1 for the fastest pair to 8 and 32. */
+static void llama_3_shapes_have_frequency_divisors(void **state)
+{
+    (void)state;
+    char path[64];
+    struct sto_gguf *g;
+    (void)snprintf(path, sizeof path, "make_model.%llx.gguf", (unsigned long long)sto_wall_seed());
+    make("--arch llama --shape 1b --layers 1 --embd 64 --vocab 300 --ffn 64 --format F16", path);
+    assert_int_equal(sto_gguf_open(path, NULL, &g, &err), STO_OK);
+    const struct sto_gguf_tensor *t = sto_gguf_find_tensor(g, "rope_freqs.weight");
+    assert_non_null(t);
+    assert_true(t->type == STO_TYPE_F32 && t->n_dims == 1 && t->dims[0] == 32);
+    float first, last;
+    memcpy(&first, sto_gguf_tensor_data(g, t), 4);
+    memcpy(&last, (const char *)sto_gguf_tensor_data(g, t) + 31 * 4, 4);
+    assert_true(first == 1.0f && last == 32.0f);
+    sto_gguf_close(g);
+    (void)remove(path);
+}
+
 static void a_seed_gives_the_same_file_again(void **state)
 {
     (void)state;
@@ -222,6 +242,7 @@ int main(void)
         cmocka_unit_test(the_larger_format_goes_where_the_rule_says),
         cmocka_unit_test(weights_have_the_deviation_asked_for),
         cmocka_unit_test(models_open_and_no_two_tensors_are_alike),
+        cmocka_unit_test(llama_3_shapes_have_frequency_divisors),
         cmocka_unit_test(a_seed_gives_the_same_file_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
