@@ -77,6 +77,11 @@ const char *sto_generator_chat_form(const struct sto_generator *generator)
     return generator->form != NULL ? generator->form->name : NULL;
 }
 
+uint32_t sto_generator_find_token(const struct sto_generator *generator, const char *text)
+{
+    return sto_tokenizer_find(generator->tokenizer, text);
+}
+
 const char *sto_stop_name(enum sto_stop stop)
 {
     switch (stop) {

@@ -83,6 +83,9 @@ void sto_generator_cancel(struct sto_generator *generator);
  * that is known, and prompts are sent raw. */
 const char *sto_generator_chat_form(const struct sto_generator *generator);
 
+/* The id of the token whose text is exactly this, control tokens too; UINT32_MAX: there is none. */
+uint32_t sto_generator_find_token(const struct sto_generator *generator, const char *text);
+
 #ifdef __cplusplus
 }
 #endif

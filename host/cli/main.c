@@ -12,6 +12,9 @@ static const struct {
 } available[] = {
     {"devices", sto_cmd_devices},
     {"info", sto_cmd_info},
+    {"logits", sto_cmd_logits},
+    {"ppl", sto_cmd_ppl},
+    {"run", sto_cmd_run},
     {"tokenize", sto_cmd_tokenize},
     {"verify", sto_cmd_verify},
 };

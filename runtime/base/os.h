@@ -3,6 +3,8 @@
 #ifndef STO_BASE_OS_H
 #define STO_BASE_OS_H
 
+#include <stdio.h>
+
 #include "runtime/base/status.h"
 
 /* ---- files ---- */
@@ -29,6 +31,8 @@ void sto_map_dont_need(const struct sto_map *map, uint64_t offset, uint64_t size
 enum sto_status sto_file_read(const char *path, uint64_t max_bytes, char **data, size_t *size, struct sto_error *err);
 /* Writes a file so that a reader sees the old or the new content, never half: temporary name, flush, rename. */
 enum sto_status sto_file_write_atomic(const char *path, const void *data, size_t size, struct sto_error *err);
+/* Opens a file for writing from its beginning, as binary; NULL with an error that names the path. Close with fclose. */
+FILE *sto_file_create(const char *path, struct sto_error *err);
 bool sto_file_exists(const char *path);
 /* Creates a folder and its parents, private to the user. */
 enum sto_status sto_make_dirs(const char *path, struct sto_error *err);

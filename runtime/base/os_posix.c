@@ -262,6 +262,14 @@ enum sto_status sto_file_write_atomic(const char *path, const void *data, size_t
     return fail_errno(err, "cannot write", path, code);
 }
 
+FILE *sto_file_create(const char *path, struct sto_error *err)
+{
+    FILE *f = fopen(path, "wbe");
+    if (f == NULL)
+        (void)sto_fail(err, STO_ERR_FAILED, "%s: %s", path, strerror(errno));
+    return f;
+}
+
 bool sto_file_exists(const char *path)
 {
     struct stat st;

@@ -291,6 +291,16 @@ static DWORD attributes_of(const char *path)
     return attributes;
 }
 
+FILE *sto_file_create(const char *path, struct sto_error *err)
+{
+    wchar_t *wide = widen(path);
+    FILE *f = wide != NULL ? _wfopen(wide, L"wb") : NULL;
+    sto_free(wide);
+    if (f == NULL)
+        (void)sto_fail(err, STO_ERR_FAILED, "%s: cannot be opened for writing", path);
+    return f;
+}
+
 bool sto_file_exists(const char *path)
 {
     return attributes_of(path) != INVALID_FILE_ATTRIBUTES;

@@ -1,0 +1,86 @@
+/* Opening device, model and engine from a command's options, and reading its input. */
+#include "host/cli/stack.h"
+
+#include <stdio.h>
+
+#include "host/cli/cli.h"
+#include "host/cli/term.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+
+enum { MAX_INPUT_BYTES = 1 << 30 };
+
+enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options *options,
+                               void (*change)(const struct sto_options *options, const struct sto_model *model,
+                                              struct sto_engine_params *params),
+                               struct sto_error *err)
+{
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_device_params device_params = {0};
+    struct sto_engine_params engine_params = {0};
+    const char *path = NULL;
+    enum sto_status status;
+    *stack = (struct sto_stack){0};
+    if ((status = sto_cli_model(options, &path, err)) != STO_OK)
+        return status;
+    sto_options_device(options, &device_params);
+    sto_options_engine(options, &engine_params);
+    if ((status = sto_model_open(path, NULL, &callbacks, &stack->model, err)) != STO_OK)
+        goto fail;
+    if (change != NULL)
+        change(options, stack->model, &engine_params);
+    if ((status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_engine_create(stack->device, stack->model, &engine_params, &callbacks, &stack->engine, err)) !=
+        STO_OK)
+        goto fail;
+    sto_term_clear();
+    sto_engine_get_info(stack->engine, &stack->info);
+    return STO_OK;
+fail:
+    sto_term_clear();
+    sto_stack_close(stack);
+    return status;
+}
+
+void sto_stack_close(struct sto_stack *stack)
+{
+    sto_engine_destroy(stack->engine);
+    sto_device_close(stack->device);
+    sto_model_close(stack->model);
+    *stack = (struct sto_stack){0};
+}
+
+static enum sto_status read_stdin(char **text, size_t *size, struct sto_error *err)
+{
+    size_t capacity = 0, n = 0, got = 0;
+    char *data = NULL;
+    do {
+        if (capacity - n < 4096) {
+            capacity = 2 * capacity + 65536;
+            char *grown = capacity <= MAX_INPUT_BYTES ? sto_realloc(data, capacity + 1, 1) : NULL;
+            if (grown == NULL) {
+                sto_free(data);
+                return sto_fail(err, STO_ERR_NO_FIT, "standard input: more than %zu bytes", n);
+            }
+            data = grown;
+        }
+        got = fread(data + n, 1, capacity - n, stdin);
+        n += got;
+    } while (got > 0);
+    if (ferror(stdin)) {
+        sto_free(data);
+        return sto_fail(err, STO_ERR_FAILED, "standard input cannot be read");
+    }
+    data[n] = '\0';
+    *text = data;
+    *size = n;
+    return STO_OK;
+}
+
+enum sto_status sto_read_input(const char *path, char **text, size_t *size, struct sto_error *err)
+{
+    if (path == NULL)
+        return read_stdin(text, size, err);
+    return sto_file_read(path, MAX_INPUT_BYTES, text, size, err);
+}

@@ -1,0 +1,26 @@
+/* What commands that run a model need: device, model, engine, opened from the options in one call. */
+#ifndef STO_CLI_STACK_H
+#define STO_CLI_STACK_H
+
+#include "host/cli/options.h"
+#include "runtime/strato.h"
+
+struct sto_stack {
+    struct sto_device *device;
+    struct sto_model *model;
+    struct sto_engine *engine;
+    struct sto_engine_info info;
+};
+
+/* Opens all three, with progress and messages on stderr. The model is opened first: a bad file is reported even where
+ * there is no device. change, when not NULL, may alter the engine's parameters before it is made. */
+enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options *options,
+                               void (*change)(const struct sto_options *options, const struct sto_model *model,
+                                              struct sto_engine_params *params),
+                               struct sto_error *err);
+void sto_stack_close(struct sto_stack *stack);
+
+/* All of standard input, or of a file (free with sto_free). NUL-terminated; size does not count the NUL. */
+enum sto_status sto_read_input(const char *path, char **text, size_t *size, struct sto_error *err);
+
+#endif
