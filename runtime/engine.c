@@ -160,6 +160,23 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
     return status == STO_OK ? choose_context(e, piece_bytes, err) : status;
 }
 
+/* Makes the pipelines that steps will use, on several threads. */
+static enum sto_status prepare_kernels(struct sto_engine *e, struct sto_error *err)
+{
+    const struct sto_ops ops = {.plan = sto_device_get_plan(e->device),
+                                .math = e->params.math,
+                                .deterministic = e->params.deterministic};
+    enum sto_kernel kernels[STO_KERNEL_COUNT];
+    bool types[STO_TYPE_COUNT] = {false};
+    for (uint32_t i = 0; i < e->model->n_weights; i++) {
+        if (e->model->weights[i].rows > 1)
+            types[e->model->weights[i].type] = true;
+    }
+    const enum sto_type embd = e->weights.weights[sto_device_weight_index(STO_W_TOKEN_EMBD, 0)].type;
+    const uint32_t n = sto_op_list_kernels(&ops, types, embd, e->params.kv_type, kernels);
+    return sto_device_prepare(e->device, kernels, n, err);
+}
+
 enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
                                   const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
                                   struct sto_engine **out, struct sto_error *err)
@@ -194,6 +211,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
         goto fail;
     if ((status = sto_weights_load(e, callbacks, err)) != STO_OK)
+        goto fail;
+    if ((status = prepare_kernels(e, err)) != STO_OK)
         goto fail;
     e->info.load_ns = sto_now_ns() - start;
     sto_free(piece_bytes);

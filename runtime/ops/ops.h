@@ -103,7 +103,12 @@ struct sto_op_attention_args {
 /* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more). Else prefill. The columns
  * of a prefill belong to one sequence and have consecutive positions. */
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
-/* Scratch bytes for at most n columns at a context of ctx tokens. */
+/* Scratch bytes at a context of ctx tokens, however many columns there are. */
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);
+
+/* The kernels that steps of a model will use whose matrices have the marked types [STO_TYPE_COUNT], for making their
+ * pipelines ahead. kernels has room for STO_KERNEL_COUNT; returns how many. Only ops' plan, math and deterministic count. */
+uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum sto_type embd, enum sto_type kv_type,
+                             enum sto_kernel *kernels);
 
 #endif
