@@ -106,7 +106,7 @@ static void save_cache(struct sto_device *device)
     size_t bytes = 0;
     if (device->cache == VK_NULL_HANDLE || device->cache_path[0] == '\0' || device->lost || device->n_made == 0 ||
         device->vk.vkGetPipelineCacheData(device->handle, device->cache, &bytes, NULL) != VK_SUCCESS ||
-        bytes <= DRIVER_HEADER_BYTES || bytes > MAX_CACHE_BYTES - FILE_HEADER_BYTES)
+        bytes < DRIVER_HEADER_BYTES || bytes > MAX_CACHE_BYTES - FILE_HEADER_BYTES)
         return;
     uint8_t *data = sto_calloc(bytes + FILE_HEADER_BYTES, 1);
     if (data == NULL || device->vk.vkGetPipelineCacheData(device->handle, device->cache, &bytes,
