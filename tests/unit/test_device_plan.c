@@ -237,6 +237,12 @@ static void the_best_device_is_chosen(void **state)
     assert_int_equal(sto_device_choose(s, 1), 0);     /* CPU rather than none */
     assert_int_equal(sto_device_choose(s + 4, 1), 1); /* not usable */
     assert_int_equal(sto_device_choose(s, 0), 0);
+    struct sto_device_snapshot reversed[N];
+    for (size_t i = 0; i < N; i++)
+        reversed[i] = s[N - 1 - i];
+    assert_int_equal(sto_device_choose(reversed, N), 1);
+    reversed[2] = reversed[1]; /* of equals the first */
+    assert_int_equal(sto_device_choose(reversed, N), 1);
 
     static const struct {
         const char *name;

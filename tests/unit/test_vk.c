@@ -385,6 +385,24 @@ static void small_buffers_share_memory(void **state)
     for (int i = 0; i < N; i++)
         sto_buffer_destroy(device, &b[i]);
     assert_int_equal(sto_device_bytes(device), before);
+
+    /* Neighbours that were given back, in any order, serve a larger buffer: no further memory is taken. */
+    static const int orders[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {0, 2, 1, 3}, {1, 3, 0, 2}};
+    struct sto_buffer first = make(STO_MEMORY_DEVICE, 1);
+    const uint64_t one_block = sto_device_bytes(device);
+    for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+        for (int i = 0; i < 16; i++)
+            b[i] = make(STO_MEMORY_DEVICE, 250000); /* 16 times: all but the whole block */
+        for (int i = 0; i < 16; i++)
+            sto_buffer_destroy(device, &b[i / 4 * 4 + orders[o][i % 4]]);
+        for (int i = 0; i < 4; i++)
+            b[i] = make(STO_MEMORY_DEVICE, 1000000);
+        assert_int_equal(sto_device_bytes(device), one_block);
+        for (int i = 0; i < 4; i++)
+            sto_buffer_destroy(device, &b[i]);
+    }
+    sto_buffer_destroy(device, &first);
+    assert_int_equal(sto_device_bytes(device), before);
 }
 
 static void what_does_not_fit_is_an_error_with_numbers(void **state)
@@ -557,7 +575,7 @@ static void pipelines_are_kept_on_disk(void **state)
     assert_int_equal(n_warnings, 0);
 
     /* Damaged anywhere, cut short, or empty: a warning, and made anew. */
-    for (int damage = 0; damage < 6; damage++) {
+    for (int damage = 0; damage < 7; damage++) {
         bad = sto_strndup(good, size);
         bad_size = size;
         switch (damage) {
@@ -566,6 +584,7 @@ static void pipelines_are_kept_on_disk(void **state)
         case 2: bad[8] = (char)(bad[8] ^ 1); break;
         case 3: bad_size = size - 1; break;
         case 4: bad_size = 5; break;
+        case 5: bad[16] = (char)(bad[16] ^ 1); break; /* the checksum itself */
         default: bad_size = 0;
         }
         must(sto_file_write_atomic(path, bad, bad_size, &err), &err);
