@@ -59,6 +59,16 @@ static void count_reads(struct sto_engine *e)
         e->info.read_bytes_per_token += embd;
 }
 
+/* What may be used when no budget is given: what is free, less a margin for the desktop and the driver. */
+static uint64_t default_budget(const struct sto_engine *e)
+{
+    const uint64_t least = 32 << 20, most = 512 << 20;
+    const uint64_t available = sto_device_free_bytes(e->device);
+    uint64_t margin = available / 32;
+    margin = margin < least ? least : margin > most ? most : margin;
+    return available > margin ? available - margin : 0;
+}
+
 static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
 {
     const struct sto_hparams *h = &e->model->h;
@@ -67,7 +77,7 @@ static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piec
     const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
     const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
     struct sto_fit_input in = {
-        .available_bytes = sto_device_free_bytes(e->device),
+        .available_bytes = default_budget(e),
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub),
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE),
@@ -77,7 +87,7 @@ static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piec
     };
     for (uint32_t p = 0; p < e->n_pieces; p++)
         in.weight_bytes += piece_bytes[p];
-    if (e->params.vram_bytes != 0 && e->params.vram_bytes < in.available_bytes)
+    if (e->params.vram_bytes != 0)
         in.available_bytes = e->params.vram_bytes;
     e->info.weight_bytes = in.weight_bytes;
     const enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
