@@ -98,6 +98,10 @@ static void write_model(const char *arch, const char *tokenizer, uint32_t odd_ty
     sto_put_string(&b, "tokenizer.ggml.model", tokenizer);
     sto_put_strings(&b, "tokenizer.ggml.tokens", tokens, 3);
     sto_put_array(&b, "tokenizer.ggml.scores", STO_GGUF_F32, 3, "\0\0\0\0\0\0\x80\x3f\0\0\0\xc0", 12);
+    char text[601] = "";
+    for (int i = 0; i < 300; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 2);
+    sto_put_string(&b, "long", text);
     const uint64_t matrix[] = {256, 3}, vector[] = {256};
     sto_put_tensor(&b, "token_embd.weight", STO_TYPE_Q4_K, 2, matrix, NULL);
     sto_put_tensor(&b, "output.weight", STO_TYPE_Q6_K, 2, matrix, NULL);
@@ -130,17 +134,21 @@ static void the_summary_says_what_is_in_the_file(void **state)
     expect("context       4096 tokens\n");
     expect("tokenizer     llama (SPM), 3 tokens\n");
     expect("Q4_K_M, 2.04 KiB, 9.31 bits per weight\n"); /* 3 * 144 + 3 * 210 + 1024 = 2086 bytes, * 8 / 1792 = 9.3125 */
-    expect("metadata: 14 keys\n");
+    expect("metadata: 15 keys\n");
     expect("18446744073709551615\n");
     expect("0.3333333\n");
     expect("f32[3]  0, 1, -2\n");
     expect("string[3]  \"<unk>\", \"<s>\", \"a\\x1b[31m\\\"b\\nc\\xff\"\n");
+    expect("\xc3\xa9\xc3\xa9...\"\n"); /* cut between characters */
     expect("tensors: 3\n");
     expect("[3, 256]             Q4_K              432 bytes\n");
     expect("not supported:\n");
     expect("tensor 'blk.0.attn_norm.weight' is missing");
     for (const char *p = out; *p != '\0'; p++)
         assert_true(*p == '\n' || (unsigned char)*p >= 0x20);
+    for (const char *line = out; strchr(line, '\n') != NULL; line = strchr(line, '\n') + 1)
+        assert_true(strchr(line, '\n') - line < 200);
+    assert_true(sto_utf8_valid(out, strlen(out)));
 }
 
 static void json_holds_the_same(void **state)
@@ -158,7 +166,7 @@ static void json_holds_the_same(void **state)
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(root, "unsupported")), 1);
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(root, "formats")), 3);
     const cJSON *metadata = cJSON_GetObjectItem(root, "metadata");
-    assert_int_equal(cJSON_GetArraySize(metadata), 14);
+    assert_int_equal(cJSON_GetArraySize(metadata), 15);
     assert_non_null(strstr(out, "18446744073709551615"));
     const cJSON *tokens = cJSON_GetArrayItem(metadata, 12);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(tokens, "key")), "tokenizer.ggml.tokens");
