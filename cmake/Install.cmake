@@ -13,6 +13,8 @@ foreach(header runtime/strato.h host/generate.h host/sampler.h)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${header})
   install(FILES ${PROJECT_BINARY_DIR}/generated/strato/${name} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/strato)
 endforeach()
+# The prefix is found from where strato.pc lies, so that `cmake --install --prefix` and moved folders work.
+file(RELATIVE_PATH STRATO_PC_TO_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/strato.pc.in ${PROJECT_BINARY_DIR}/strato.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/strato.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES models/demo/demo.gguf models/demo/draft.gguf DESTINATION ${CMAKE_INSTALL_DATADIR}/strato OPTIONAL)

@@ -112,7 +112,7 @@ foreach(_line IN LISTS _lines)
 endforeach()
 if(_left_out)
   list(JOIN _left_out " " _left_out)
-  message(STATUS "${GLSLANG} does not know GL_KHR_cooperative_matrix: left out ${_left_out}")
+  message(STATUS "strato: left out, because the shader compiler is too old for cooperative matrix: ${_left_out}")
 endif()
 
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/kernel_list.h @ONLY CONTENT
