@@ -142,10 +142,11 @@ static enum sto_status add_bytes(struct sto_tokenizer *t, struct symbols *s, str
 
 enum sto_status sto_bpe_build(struct sto_tokenizer *t, const struct sto_vocab *vocab, struct sto_error *err)
 {
-    enum sto_status status = sto_fail(err, STO_ERR_FAILED, "no memory for the tokenizer's merges");
+    bool has_memory = false;
+    enum sto_status status = STO_OK;
     struct symbols *s = sto_calloc(1, sizeof *s);
     if (s == NULL)
-        return status;
+        return sto_fail(err, STO_ERR_FAILED, "no memory for the tokenizer's merges");
     s->capacity = vocab->n_tokens + 512;
     s->texts = sto_calloc(s->capacity, sizeof *s->texts);
     if (s->texts == NULL || !sto_text_table_init(&s->table, s->texts, vocab->n_tokens) ||
@@ -157,10 +158,13 @@ enum sto_status sto_bpe_build(struct sto_tokenizer *t, const struct sto_vocab *v
         if (sto_text_table_add(&s->table, id) == STO_TOKEN_NONE)
             goto out;
     }
+    has_memory = true;
     status = add_bytes(t, s, err);
     if (status == STO_OK)
         status = add_merges(t, vocab, s, err);
 out:
+    if (!has_memory)
+        status = sto_fail(err, STO_ERR_FAILED, "no memory for the tokenizer's merges");
     sto_text_table_free(&s->table);
     sto_arena_free(&s->arena);
     sto_free(s->texts);
