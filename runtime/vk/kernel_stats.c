@@ -1,5 +1,6 @@
 /* What a driver's compiler says of a kernel, through VK_KHR_pipeline_executable_properties. */
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/vk/device_impl.h"
@@ -30,6 +31,8 @@ static void add_executable(struct sto_device *device, VkPipeline pipeline, uint3
     if (device->vk.vkGetPipelineExecutableStatisticsKHR(device->handle, &info, &n, list) < VK_SUCCESS)
         n = 0;
     for (uint32_t i = 0; i < n && out->n < STO_MAX_KERNEL_STATS; i++) {
+        if (strstr(list[i].name, "ash") != NULL) /* "Hash", "Driver pipeline hash": no measure of anything */
+            continue;
         (void)snprintf(out->items[out->n].name, sizeof out->items[out->n].name, "%.95s", list[i].name);
         out->items[out->n++].value = value_of(&list[i]);
     }
