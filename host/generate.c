@@ -1,7 +1,6 @@
 /* Generating text: prompt to tokens, tokens through a session, logits through the sampler, tokens to streamed text. */
 #include "host/generate.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "host/chat_form.h"
@@ -20,7 +19,6 @@ struct sto_generator {
     float *logits;                    /* [n_vocab]        */
     char *piece;                      /* room for the text of one token */
     size_t piece_size;
-    _Atomic bool cancelled;
 };
 
 /* ---- creation ---- */
@@ -68,7 +66,6 @@ void sto_generator_destroy(struct sto_generator *g)
 
 void sto_generator_cancel(struct sto_generator *generator)
 {
-    atomic_store(&generator->cancelled, true);
     sto_session_cancel(generator->session);
 }
 
@@ -122,7 +119,7 @@ static void end(struct generation *gen, enum sto_stop stop)
 
 static bool take_cancel(struct generation *gen)
 {
-    const bool cancelled = atomic_exchange(&gen->g->cancelled, false);
+    const bool cancelled = sto_session_take_cancel(gen->g->session);
     if (cancelled)
         end(gen, STO_STOP_CANCELLED);
     return cancelled;
@@ -216,6 +213,24 @@ static enum sto_status next_token(struct generation *gen, uint32_t *token, struc
     return status;
 }
 
+/* Room for all that can be generated, so that no step has to allocate: exact for ids; text beyond a limit grows. */
+static enum sto_status reserve(struct generation *gen, struct sto_error *err)
+{
+    enum { MOST_TEXT_BYTES = 1 << 20 };
+    const struct sto_generate_params *p = gen->params;
+    const size_t left = gen->g->engine->info.ctx_tokens - gen->prompt.n + 1; /* the last one needs no room */
+    const size_t n = p->max_tokens != 0 && p->max_tokens < left ? p->max_tokens : left;
+    const size_t most = n < MOST_TEXT_BYTES / gen->g->piece_size ? n * gen->g->piece_size : MOST_TEXT_BYTES;
+    const enum sto_status status = sto_text_stream_reserve(&gen->stream, most, err);
+    if (status != STO_OK)
+        return status;
+    gen->tokens.ids = sto_calloc(n, sizeof *gen->tokens.ids);
+    if (gen->tokens.ids == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %zu tokens", n);
+    gen->tokens.capacity = n;
+    return STO_OK;
+}
+
 static enum sto_status generate_tokens(struct generation *gen, struct sto_error *err)
 {
     const uint32_t ctx = gen->g->engine->info.ctx_tokens;
@@ -277,11 +292,12 @@ enum sto_status sto_generate(struct sto_generator *generator, const struct sto_g
     if (status == STO_OK)
         status = make_prompt(&gen, err);
     if (status == STO_OK)
+        status = reserve(&gen, err);
+    if (status == STO_OK)
         status = read_prompt(&gen, err);
     if (status == STO_OK && !gen.ended)
         status = generate_tokens(&gen, err);
     if (status == STO_ERR_CANCELLED) { /* cancelled inside an evaluation: what there is stays */
-        (void)take_cancel(&gen);
         end(&gen, STO_STOP_CANCELLED);
         status = STO_OK;
     }

@@ -1,4 +1,7 @@
-/* Text on its way out: collects what was generated, holds back what may be the beginning of a stop string. */
+/* Text on its way out: collects what was generated, holds back what may be the beginning of a stop string.
+ *
+ * The stop string that is complete first ends the text (of several complete at the same byte, the longest), so that
+ * the result does not depend on the pieces in which the text came. */
 #ifndef STO_TEXT_STREAM_H
 #define STO_TEXT_STREAM_H
 
@@ -12,6 +15,9 @@ struct sto_text_stream {
     size_t sent;              /* bytes already given out                */
     bool stopped;             /* a stop string came up: text ends before it */
 };
+
+/* Room for that much text in all, so that adding it does not allocate. */
+enum sto_status sto_text_stream_reserve(struct sto_text_stream *stream, size_t size, struct sto_error *err);
 
 /* Appends text; afterwards [*from, *to) of stream->text is new and may be given out. */
 enum sto_status sto_text_stream_add(struct sto_text_stream *stream, const char *text, size_t size, size_t *from,

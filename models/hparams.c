@@ -144,7 +144,8 @@ static void fill_freqs(const struct rope *rope, const float *divisors, float *fr
     }
 }
 
-static enum sto_status read_divisors(const struct sto_gguf *gguf, uint32_t n, const float **out, struct sto_error *err)
+/* *out [n] is allocated here; NULL: the model has none, or the file has no data. */
+static enum sto_status read_divisors(const struct sto_gguf *gguf, uint32_t n, float **out, struct sto_error *err)
 {
     char name[64];
     sto_weight_name(STO_W_ROPE_FREQS, 0, name, sizeof name);
@@ -154,31 +155,38 @@ static enum sto_status read_divisors(const struct sto_gguf *gguf, uint32_t n, co
         return STO_OK;
     if (t->type != STO_TYPE_F32 || t->dims[0] != n || t->n_dims != 1)
         return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' is not F32 [%u]", sto_gguf_path(gguf), name, n);
-    *out = sto_gguf_tensor_data(gguf, t);
-    for (uint32_t i = 0; *out != NULL && i < n; i++) {
+    if (sto_gguf_tensor_data(gguf, t) == NULL)
+        return STO_OK;
+    *out = sto_calloc(n, sizeof **out);
+    if (*out == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "%s: no memory for %u divisors", sto_gguf_path(gguf), n);
+    const enum sto_status status =
+        sto_map_read(sto_gguf_map(gguf, t->split), t->offset, *out, n * sizeof **out, err);
+    for (uint32_t i = 0; status == STO_OK && i < n; i++) {
         if (!((*out)[i] > 0.0f && (*out)[i] < 1e9f))
             return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' element %u is %g, expected a positive divisor",
                             sto_gguf_path(gguf), name, i, (double)(*out)[i]);
     }
-    return STO_OK;
+    return status;
 }
 
 static enum sto_status read_rope(struct reader *r, struct sto_hparams *h, float **freqs)
 {
     struct rope rope = {.dims = h->rope_dims};
-    const float *divisors = NULL;
+    float *divisors = NULL;
     float *f = NULL;
     rope.base = get_f32(r, "rope.freq_base", 10000.0f, 1.0001, 1e12);
     read_scaling(r, &rope, h->n_ctx_train);
     if (r->status == STO_OK)
         r->status = read_divisors(r->gguf, h->rope_dims / 2, &divisors, r->err);
+    if (r->status == STO_OK && (f = sto_calloc(h->rope_dims / 2, sizeof *f)) == NULL)
+        r->status = sto_fail(r->err, STO_ERR_NO_FIT, "%s: no memory for %u frequencies", sto_gguf_path(r->gguf),
+                             h->rope_dims / 2);
+    if (r->status == STO_OK)
+        fill_freqs(&rope, divisors, f);
+    sto_free(divisors);
     if (r->status != STO_OK)
         return r->status;
-    f = sto_calloc(h->rope_dims / 2, sizeof *f);
-    if (f == NULL)
-        return sto_fail(r->err, STO_ERR_NO_FIT, "%s: no memory for %u frequencies", sto_gguf_path(r->gguf),
-                        h->rope_dims / 2);
-    fill_freqs(&rope, divisors, f);
     h->rope_scale = (float)rope.attn_factor;
     if (rope.scaling == SCALING_YARN && rope.ext_factor != 0.0)
         h->rope_scale = (float)(rope.attn_factor * (1.0 + 0.1 * log(rope.factor)));

@@ -162,6 +162,8 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
     e->logit_stride = (h->n_vocab + 3) & ~3u;
     const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)e->logit_stride * sizeof(float));
     e->info.ubatch_tokens = min_u32(e->params.ubatch_tokens, h->n_ctx_train);
+    if (e->params.ctx_tokens != 0)
+        e->info.ubatch_tokens = min_u32(e->info.ubatch_tokens, e->params.ctx_tokens);
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
     e->info.kv_bytes_per_token =
         sto_kv_page_bytes(e->params.kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;

@@ -44,4 +44,7 @@ enum sto_status sto_weights_plan(struct sto_engine *e, uint64_t *piece_bytes, st
 enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callbacks *callbacks, struct sto_error *err);
 uint32_t sto_weights_count_pieces(const struct sto_model *model);
 
+/* session.c: true when sto_session_cancel was called and no eval has taken notice; takes notice. */
+bool sto_session_take_cancel(struct sto_session *session);
+
 #endif

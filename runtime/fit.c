@@ -1,6 +1,8 @@
 /* The largest context that keeps all weights on the device. */
 #include "runtime/fit.h"
 
+#include <stdio.h>
+
 #include "runtime/base/status.h"
 
 enum { SMALLEST_FITTED_CTX = 4096 };
@@ -17,9 +19,16 @@ static bool fits(const struct sto_fit_input *in, uint32_t tokens)
     return bytes_at(in, tokens) <= in->available_bytes;
 }
 
-static double gib(uint64_t bytes)
+enum { SIZE_CHARS = 24 };
+
+static const char *size_text(uint64_t bytes, char *text)
 {
-    return (double)bytes / (1024.0 * 1024.0 * 1024.0);
+    const double mib = (double)bytes / (1024.0 * 1024.0);
+    if (mib < 1024.0)
+        (void)snprintf(text, SIZE_CHARS, "%.1f MiB", mib);
+    else
+        (void)snprintf(text, SIZE_CHARS, "%.2f GiB", mib / 1024.0);
+    return text;
 }
 
 /* The largest context that would fit, for the error's advice; 0: not even the weights do. */
@@ -39,17 +48,15 @@ static uint32_t largest_fitting(const struct sto_fit_input *in)
 static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, struct sto_error *err)
 {
     const uint32_t most = largest_fitting(in);
-    const uint64_t need = bytes_at(in, tokens);
-    const double weights = gib(in->weight_bytes), kv = gib(in->kv_bytes_per_token * tokens);
+    char need[SIZE_CHARS], weights[SIZE_CHARS], kv[SIZE_CHARS], available[SIZE_CHARS], advice[96];
     if (most == 0)
-        return sto_fail(err, STO_ERR_NO_FIT,
-                        "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), "
-                        "%.2f GiB is available; a smaller quantisation of the model would fit",
-                        gib(need), weights, tokens, kv, gib(in->available_bytes));
+        (void)snprintf(advice, sizeof advice, "a smaller quantisation of the model would fit");
+    else
+        (void)snprintf(advice, sizeof advice, "--ctx %u would fit, or a smaller --kv format", most);
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %.2f GiB on the device (weights %.2f GiB, KV cache of %u tokens %.2f GiB), "
-                    "%.2f GiB is available; --ctx %u would fit, or --kv q8_0",
-                    gib(need), weights, tokens, kv, gib(in->available_bytes), most);
+                    "the model needs %s on the device (weights %s, KV cache of %u tokens %s), %s is available; %s",
+                    size_text(bytes_at(in, tokens), need), size_text(in->weight_bytes, weights), tokens,
+                    size_text(in->kv_bytes_per_token * tokens, kv), size_text(in->available_bytes, available), advice);
 }
 
 enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err)

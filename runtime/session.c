@@ -223,7 +223,7 @@ enum sto_status sto_session_eval(struct sto_session *s, const uint32_t *tokens, 
     const uint32_t n_vocab = s->engine->model->h.n_vocab;
     enum sto_status status = check_eval(s, tokens, n_tokens, err);
     for (size_t done = 0; done < n_tokens && status == STO_OK;) {
-        if (atomic_exchange(&s->cancelled, false))
+        if (sto_session_take_cancel(s))
             return sto_fail(err, STO_ERR_CANCELLED, "evaluation was cancelled after %zu of %zu tokens", done, n_tokens);
         const size_t left = n_tokens - done;
         struct group g = {.tokens = tokens + done, .n = left < ubatch ? (uint32_t)left : ubatch};
@@ -257,4 +257,9 @@ void sto_session_truncate(struct sto_session *session, uint32_t n_tokens)
 void sto_session_cancel(struct sto_session *session)
 {
     atomic_store(&session->cancelled, true);
+}
+
+bool sto_session_take_cancel(struct sto_session *session)
+{
+    return atomic_exchange(&session->cancelled, false);
 }

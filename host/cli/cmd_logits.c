@@ -70,6 +70,9 @@ static enum sto_status run(struct job *j, struct sto_error *err)
         status = sto_stack_open(&j->stack, j->options, one_batch, err);
     if (status != STO_OK)
         return status;
+    if (j->n > j->stack.info.ctx_tokens)
+        return sto_fail(err, STO_ERR_USAGE, "--tokens has %zu ids, the context has room for %u (--ctx)", j->n,
+                        j->stack.info.ctx_tokens);
     j->out = sto_file_create(own->output, err);
     if (j->out == NULL)
         return STO_ERR_FAILED;

@@ -133,6 +133,8 @@ static enum sto_status run(struct job *j, struct sto_error *err)
         return status;
     if ((status = tokenize_file(j, err)) != STO_OK)
         return status;
+    if (j->stack.info.ctx_tokens < 2)
+        return sto_fail(err, STO_ERR_USAGE, "a context of 1 token predicts nothing; --ctx 2 or more");
     const size_t group = j->stack.info.ubatch_tokens;
     j->nll = sto_calloc(j->tokens.n, sizeof *j->nll);
     j->logits = sto_calloc(group * (size_t)sto_model_n_vocab(j->stack.model), sizeof *j->logits);

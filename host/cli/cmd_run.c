@@ -106,6 +106,8 @@ static enum sto_status print_json(const struct sto_stack *s, const struct sto_ge
 
 static enum sto_status read_prompt(const struct sto_options *o, char **text, size_t *size, struct sto_error *err)
 {
+    if (o->own.batch_file != NULL)
+        return sto_fail(err, STO_ERR_USAGE, "--batch-file: not available in this version");
     if (o->own.prompt != NULL && o->own.file != NULL)
         return sto_fail(err, STO_ERR_USAGE, "-p and -f both give a prompt; one of them is enough");
     if (o->own.prompt != NULL) {
@@ -175,6 +177,7 @@ static enum sto_status generate(struct run *r, struct sto_error *err)
 
 static enum sto_status run(struct run *r, struct sto_error *err)
 {
+    sto_cli_on_interrupt(NULL, NULL); /* from here on Ctrl-C is a request */
     enum sto_status status = sto_stack_open(&r->stack, r->options, NULL, err);
     if (status == STO_OK)
         status = sto_generator_create(r->stack.engine, &r->generator, err);
@@ -182,6 +185,8 @@ static enum sto_status run(struct run *r, struct sto_error *err)
         return status;
     r->output = (struct output){.json = r->options->own.json, .callbacks = sto_term_callbacks()};
     sto_cli_on_interrupt(cancel, r->generator);
+    if (sto_cli_interrupted()) /* while nobody was listening */
+        sto_generator_cancel(r->generator);
     status = generate(r, err);
     sto_cli_on_interrupt(NULL, NULL);
     sto_term_clear();
