@@ -4,14 +4,13 @@
 // A row is one column and one of the query heads that share the KV head: row r is column r / group, head r % group. A tile
 // of rows shares what it reads of K and V.
 //
-//   scores   a block of K goes through shared memory 32 dimensions at a time; an invocation has one token and up to 8 rows
+//   scores   a block of K goes through shared memory 32 dimensions at a time; an invocation has one token and up to ROWS rows
 //   softmax  an invocation per row finds the new maximum; all rescale what they have
-//   values   an invocation has ACC vec4 of the output: columns_of vec4 positions in a row times ACC / columns_of rows
+//   values   an invocation has ROWS vec4 of the output: one position of 4 elements in ROWS rows
 //
 // Sizes follow from WORKGROUP and the vec4 per row, n4 = head_dim / 4, so that registers and shared memory are bounded:
-//   columns_of = the power of two from ceil(n4 / WORKGROUP) up, at most ACC; lanes of rows = max(WORKGROUP / n4, 1)
-//   rows of a tile = lanes of rows * ACC / columns_of;   tokens of a block = min(n4, 32, WORKGROUP)
-// Where even ACC vec4 do not cover a row (a small WORKGROUP, a large head), the tile is done once for each slice of it.
+//   rows of a tile = WORKGROUP / n4 * ROWS;   tokens of a block = min(n4, TOKENS, WORKGROUP)
+// A workgroup smaller than n4 does its rows once for each slice of WORKGROUP vec4: correct, but not fast.
 // Tuning: WORKGROUP.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -28,15 +27,15 @@ layout(local_size_x_id = 0) in;
 
 layout(push_constant) uniform Push { AttnArgs args; };
 
-const uint ACC = 8;
+const uint ROWS = 8;         // of an invocation
 const uint TOKENS = 32;      // of a block, at most
 const uint K_STRIDE = 9;     // vec4 of a token's 32 dimensions, and one more: no two tokens in the same banks
-const uint Q_VECTORS = WORKGROUP * ACC > 128u ? WORKGROUP * ACC : 128u; // a row of 512 fits in any case
+const uint Q_VECTORS = WORKGROUP * ROWS > 128u ? WORKGROUP * ROWS : 128u; // a row of 512 fits in any case
 const float LOWEST = -3.4e38;
 
 shared vec4 q_tile[Q_VECTORS];                // [rows, n4], scaled
 shared vec4 k_tile[TOKENS * K_STRIDE];       // [tokens, 32 dimensions]
-shared float weights[WORKGROUP * ACC];       // [rows, tokens]: scores, then exp(score - maximum)
+shared float weights[WORKGROUP * ROWS];       // [rows, tokens]: scores, then exp(score - maximum)
 shared float maxima[WORKGROUP * 4];          // [rows]
 shared float factors[WORKGROUP * 4];         // [rows]: what the last block's sums are worth now
 
@@ -73,11 +72,11 @@ void load_q()
 void score(uint t0, uint n)
 {
     const uint token = gl_LocalInvocationIndex % tokens, first = gl_LocalInvocationIndex / tokens;
-    const uint step = WORKGROUP / tokens; // invocation: rows first, first + step, ...: at most ACC
+    const uint step = WORKGROUP / tokens; // invocation: rows first, first + step, ...: at most ROWS
     const uint64_t page = page_of(t0);
-    float s[ACC];
+    float s[ROWS];
 
-    [[unroll]] for (uint j = 0; j < ACC; j++)
+    [[unroll]] for (uint j = 0; j < ROWS; j++)
         s[j] = 0.0;
     for (uint d0 = 0; d0 < n4; d0 += 8u) { // in vec4
         const uint width = min(n4 - d0, 8u);
@@ -88,18 +87,18 @@ void score(uint t0, uint n)
         }
         barrier();
         if (token < n) {
-            for (uint d = 0; d < width; d++) {
-                const vec4 k = k_tile[token * K_STRIDE + d];
-                [[unroll]] for (uint j = 0; j < ACC; j++) {
-                    const uint row = min(first + j * step, rows - 1u);
-                    s[j] += dot(q_tile[row * n4 + d0 + d], k);
+            [[dont_unroll]] for (uint d = 0; d < width; d += 2u) { // n4 is even
+                const vec4 k0 = k_tile[token * K_STRIDE + d], k1 = k_tile[token * K_STRIDE + d + 1u];
+                [[unroll]] for (uint j = 0; j < ROWS; j++) {
+                    const uint q = min(first + j * step, rows - 1u) * n4 + d0 + d;
+                    s[j] += dot(q_tile[q], k0) + dot(q_tile[q + 1u], k1);
                 }
             }
         }
     }
     if (first >= step)
         return; // beyond whole rows of invocations
-    [[unroll]] for (uint j = 0; j < ACC; j++) {
+    [[unroll]] for (uint j = 0; j < ROWS; j++) {
         const uint row = first + j * step;
         if (row < rows) {
             const uint position = position_of(row), t = t0 + token;
@@ -129,44 +128,32 @@ void exponentials()
     }
 }
 
-// Which rows and vec4 an invocation's accumulator i stands for. C is columns_of, a literal in the usual case.
-uint row_of(uint i, uint C, uint row_lane)
+// o, l: the sums of one position in rows first .. first + ROWS of the tile, and those of the weights.
+void add_values(uint t0, uint n, uint part, uint first, inout vec4 o[ROWS], inout float l[ROWS])
 {
-    return row_lane * (ACC / C) + i / C;
-}
-uint part_of(uint i, uint C, uint slice)
-{
-    return slice + gl_LocalInvocationIndex % min(n4, WORKGROUP) + i % C * WORKGROUP;
-}
-
-void add_values(uint C, uint slice, uint t0, uint n, inout vec4 o[ACC], inout float l[ACC])
-{
-    const uint row_lane = gl_LocalInvocationIndex / min(n4, WORKGROUP);
     const uint64_t page = page_of(t0) + uint64_t(args.v_offset);
+    uint row[ROWS];
 
-    [[unroll]] for (uint i = 0; i < ACC; i++) {
-        const uint row = min(row_of(i, C, row_lane), rows - 1u);
-        o[i] *= factors[row];
-        l[i] *= factors[row];
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        row[i] = min(first + i, rows - 1u);
+        o[i] *= factors[row[i]];
+        l[i] *= factors[row[i]];
     }
-    for (uint t = 0; t < n; t++) {
-        [[unroll]] for (uint i = 0; i < ACC; i++) {
-            const uint part = min(part_of(i, C, slice), n4 - 1u);
-            const vec4 v = kv_read4(page, kv_row(kv_head, t0 + t, args.head_dim), part * 4u);
-            const float w = weights[min(row_of(i, C, row_lane), rows - 1u) * tokens + t];
+    [[dont_unroll]] for (uint t = 0; t < n; t++) {
+        const vec4 v = kv_read4(page, kv_row(kv_head, t0 + t, args.head_dim), part * 4u);
+        [[unroll]] for (uint i = 0; i < ROWS; i++) {
+            const float w = weights[row[i] * tokens + t];
             o[i] += w * v;
             l[i] += w;
         }
     }
 }
 
-void store(uint C, uint slice, vec4 o[ACC], float l[ACC])
+void store(uint part, uint first, vec4 o[ROWS], float l[ROWS])
 {
-    const uint row_lane = gl_LocalInvocationIndex / min(n4, WORKGROUP);
-    [[unroll]] for (uint i = 0; i < ACC; i++) {
-        const uint r = row_of(i, C, row_lane), part = part_of(i, C, slice);
-        if (r < rows && part < n4) {
-            const uint row = row0 + r, c = args.col0 + row / group, h = kv_head * group + row % group;
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        if (first + i < rows) {
+            const uint row = row0 + first + i, c = args.col0 + row / group, h = kv_head * group + row % group;
             const uint64_t at = args.o + uint64_t(c * args.n_heads + h) * uint64_t(args.head_dim * 4u);
             const vec4 x = o[i] / l[i];
             [[unroll]] for (uint e = 0; e < 4; e++)
@@ -175,21 +162,23 @@ void store(uint C, uint slice, vec4 o[ACC], float l[ACC])
     }
 }
 
-void attend(uint C, uint slice)
+// The tile's output at vec4 positions [slice, slice + WORKGROUP) of every row.
+void attend(uint slice)
 {
     const uint last = min(position_of(rows - 1u), args.kv_pages * uint(KV_PAGE) - 1u);
-    const uint begin = begin_of(position_of(0));
-    vec4 o[ACC];
-    float l[ACC];
+    const uint across = min(n4, WORKGROUP);
+    const uint part = slice + gl_LocalInvocationIndex % across, first = gl_LocalInvocationIndex / across * ROWS;
+    vec4 o[ROWS];
+    float l[ROWS];
 
-    [[unroll]] for (uint i = 0; i < ACC; i++) {
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
         o[i] = vec4(0.0);
         l[i] = 0.0;
     }
     for (uint row = gl_LocalInvocationIndex; row < rows; row += WORKGROUP)
         maxima[row] = LOWEST;
     load_q();
-    for (uint t0 = begin; t0 <= last;) {
+    for (uint t0 = begin_of(position_of(0)); t0 <= last;) {
         const uint n = min(min(tokens, last + 1u - t0), uint(KV_PAGE) - t0 % uint(KV_PAGE)); // within a page
         score(t0, n); // begins with a barrier: the last block's weights have been used
         barrier();
@@ -197,10 +186,11 @@ void attend(uint C, uint slice)
         barrier();
         exponentials();
         barrier();
-        add_values(C, slice, t0, n, o, l);
+        add_values(t0, n, min(part, n4 - 1u), first, o, l);
         t0 += n;
     }
-    store(C, slice, o, l);
+    if (part < n4)
+        store(part, first, o, l);
 }
 
 void main()
@@ -215,17 +205,12 @@ void main()
     origin = step_column(args.step, args.col0);
     tokens = min(min(n4, TOKENS), WORKGROUP);
 
-    const uint wanted = (n4 + WORKGROUP - 1u) / WORKGROUP;
-    const uint C = wanted <= 1u ? 1u : wanted == 2u ? 2u : wanted <= 4u ? 4u : 8u;
-    const uint tile_rows = max(WORKGROUP / n4, 1u) * (ACC / C);
+    const uint tile_rows = WORKGROUP >= n4 ? WORKGROUP / n4 * ROWS : min(ROWS, Q_VECTORS / n4);
     for (row0 = gl_WorkGroupID.x * tile_rows; row0 < n_rows; row0 += gl_NumWorkGroups.x * tile_rows) {
         rows = min(tile_rows, n_rows - row0);
-        for (uint slice = 0; slice < n4; slice += C == 1u ? n4 : WORKGROUP * C) {
+        for (uint slice = 0; slice < n4; slice += WORKGROUP) { // once, unless a row is wider
             barrier(); // the last tile's queries have been used
-            if (C == 1u)
-                attend(1, slice);
-            else
-                attend(C, slice);
+            attend(slice);
         }
     }
 }

@@ -125,14 +125,19 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
  * workgroups is correct too. */
 static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
 {
-    const uint32_t accumulators = 8, row_parts = head_dim / 4;
-    uint32_t parts = 1;
-
+    const uint32_t rows = 8, row_parts = head_dim / 4;
     if (workgroup >= row_parts)
-        return workgroup / row_parts * accumulators;
-    while (parts < accumulators && parts * workgroup < row_parts)
-        parts *= 2;
-    return accumulators / parts;
+        return workgroup / row_parts * rows;
+    const uint32_t room = workgroup * rows > 128 ? workgroup * rows : 128;
+    return room / row_parts < rows ? room / row_parts : rows;
+}
+
+/* Some drivers bound how long a dispatch may loop: runtime/vk/tuning.c. */
+static bool prefill_may_run(const struct sto_device_plan *plan, const struct sto_op_attention_args *a)
+{
+    const uint64_t limit = plan->tuning[prefill_kernel(a->kv.type)].values[2];
+    const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
+    return limit == 0 || tokens * a->kv.head_dim <= limit;
 }
 
 static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct AttnArgs *args)
@@ -180,7 +185,7 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
     };
-    if (n > DECODE_COLUMNS && !ops->deterministic) {
+    if (n > DECODE_COLUMNS && !ops->deterministic && prefill_may_run(ops->plan, a)) {
         record_prefill(ops, a, &args);
         return;
     }

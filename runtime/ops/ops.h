@@ -100,8 +100,9 @@ struct sto_op_attention_args {
     uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording (replayed) */
     float scale, softcap;            /* softcap 0: none */
 };
-/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more). Else prefill. The columns
- * of a prefill belong to one sequence and have consecutive positions. */
+/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more); then columns may belong to
+ * different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
+ * consecutive positions. */
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
 /* Scratch bytes at a context of ctx tokens, however many columns there are. */
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);

@@ -111,6 +111,13 @@ static uint32_t band_poison(uint32_t i)
     return (0x7fc0u + i) * 0x10001u;
 }
 
+static void reset_plan(struct sto_verifier *v)
+{
+    v->plan = *sto_device_get_plan(v->device);
+    for (int k = 0; v->workgroup != 0 && k < STO_KERNEL_COUNT; k++)
+        v->plan.tuning[k].values[0] = v->workgroup;
+}
+
 void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
 {
     va_list args;
@@ -130,11 +137,7 @@ void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
     for (const char *c = v->name; *c != '\0'; c++)
         v->random = (v->random ^ (uint8_t)*c) * 0x100000001b3u;
 
-    v->plan = *sto_device_get_plan(v->device);
-    if (v->workgroup != 0) {
-        for (int k = 0; k < STO_KERNEL_COUNT; k++)
-            v->plan.tuning[k].values[0] = v->workgroup;
-    }
+    reset_plan(v);
     v->ops = (struct sto_ops){.rec = v->recording, .plan = &v->plan, .math = STO_MATH_EXACT};
     if (!v->failed)
         sto_recording_begin(v->recording);
@@ -496,6 +499,7 @@ static void verify_kernel(struct sto_verifier *v, const struct sto_verify_params
         return;
     }
     v->workgroup = source->any_workgroup ? params->workgroup : 0;
+    reset_plan(v);
     source->run(v, result->kernel);
     if (result->cases == 0) {
         sto_verify_fail(v, "%s ran none for it", sto_kernel_get(result->kernel)->source);

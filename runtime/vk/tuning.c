@@ -62,6 +62,18 @@ static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning 
     tune_tile(in, t, 4);
 }
 
+/* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go
+ * over, 0: any. Mesa's CPU driver ends every loop of an invocation once they have gone round 65,535 times together; the
+ * decode kernels, which take over beyond, work piece by piece. There a row of 128 should fit in a workgroup: one that is
+ * smaller computes every score once per slice of a row. */
+static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
+    t->values[0] = cpu ? 32 : round_workgroup(in, 128);
+    t->values[2] = cpu ? 1 << 19 : 0;
+    t->n_values = 3;
+}
+
 static const struct {
     const char *source;
     void (*rule)(const struct sto_tuning_input *in, struct sto_tuning *t);
@@ -71,6 +83,7 @@ static const struct {
     {"matvec_q8.comp", tune_matvec},
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
+    {"attn_prefill.comp", tune_attn_prefill},
 };
 
 void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out)
