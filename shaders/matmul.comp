@@ -1,11 +1,11 @@
 // matmul.comp: y = W x for many columns, products of floats, sums in f32.
 //   W [n_out, n_in] any format    x [n_cols, n_in] f32    y [n_cols, n_out] f32
-// A workgroup makes a tile of ROWS rows and COLS columns, 32 elements of n_in at a time: it decodes the weights and copies
-// x into shared memory, then each invocation adds up TM rows by TN columns in registers.
+// A workgroup makes a tile of ROWS rows and COLS columns, 32 elements of n_in at a time: it decodes the weights and
+// copies x into shared memory, then each invocation adds up TM rows by TN columns in registers.
 // matmul_f16_*: the tiles are f16, half the shared memory and traffic; products of f16 are exact in f32, where they are
 // added, so the only loss is the rounding of weights and x to f16 (x beyond its range is cut to 65504).
 // Groups: x over columns, y over rows, so that neighbours share weights. Any n_out, n_cols.
-// Tuning: 0 WORKGROUP (a multiple of TX), 2 TM, 3 TN, 4 TX invocations side by side over columns. Uses no subgroup operations.
+// Tuning: 0 WORKGROUP (a multiple of TX), 2 TM, 3 TN, 4 TX invocations side by side over columns.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -3,7 +3,7 @@
 // A workgroup makes a tile of ROWS rows and COLS columns, one block of 32 elements at a time: both sides go to shared
 // memory as packed int8, then each invocation adds up TM rows by TN columns in registers.
 // Groups: x over columns, y over rows, so that neighbours share weights. Any n_out, n_cols.
-// Tuning: 0 WORKGROUP (a multiple of TX), 2 TM, 3 TN, 4 TX invocations side by side over columns. Uses no subgroup operations.
+// Tuning: 0 WORKGROUP (a multiple of TX), 2 TM, 3 TN, 4 TX invocations side by side over columns.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -1,7 +1,7 @@
 // matvec.comp: y = W x for up to COLS columns at once (decode, small batches), float products, sums in f32.
 //   W [n_out, n_in] any format, read once    x [n_cols, n_in] f32    y [n_cols, n_out] f32
-// A workgroup makes ROWS rows; its invocations take every WORKGROUP-th block of 32 elements. `precise` and one order of sums per
-// column: the result of a column is the same bits whatever COLS, ROWS and n_cols are.
+// A workgroup makes ROWS rows; its invocations take every WORKGROUP-th block of 32 elements. `precise`, fma and one
+// order of sums per column: the result of a column is the same bits whatever COLS, ROWS and n_cols are.
 // Tuning: 0 WORKGROUP, 2 ROWS per workgroup, 3 COLS >= n_cols. Correct for every subgroup size.
 #version 460
 #extension GL_GOOGLE_include_directive : require

@@ -1,7 +1,7 @@
 // matvec_q8.comp: y = W x for up to COLS columns at once, x in 8 bits, integer dot products, sums of blocks in f32.
 //   W [n_out, n_in] a packed format, read once    x as quantize_q8 wrote it    y [n_cols, n_out] f32
-// A workgroup makes ROWS rows; its invocations take every WORKGROUP-th block of 32 elements. As in matvec.comp, the result of a
-// column is the same bits whatever COLS, ROWS and n_cols are.
+// A workgroup makes ROWS rows; its invocations take every WORKGROUP-th block of 32 elements. As in matvec.comp, the
+// result of a column is the same bits whatever COLS, ROWS and n_cols are.
 // Tuning: 0 WORKGROUP, 2 ROWS per workgroup, 3 COLS >= n_cols. Correct for every subgroup size.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -38,6 +38,13 @@ void main()
             const uint column = q8_column(min(c, args.n_cols - 1u));
             const uvec4 x0 = load_q8(column, b, 0u), x1 = load_q8(column, b, 1u);
             const vec2 scale = load_q8_scale(column, b);
+#if BLOCK_SCALES == 2 && BLOCK_MIN
+            int sum0 = 0, sum1 = 0;
+            [[unroll]] for (uint i = 0u; i < 4u; i++) {
+                sum0 += sdot(ONES, x0[i]);
+                sum1 += sdot(ONES, x1[i]);
+            }
+#endif
             [[unroll]] for (uint r = 0u; r < ROWS; r++) {
                 int dot0 = 0, dot1 = 0;
                 [[unroll]] for (uint i = 0u; i < 4u; i++) {
@@ -49,11 +56,6 @@ void main()
                 precise float part = k[r].d.x * float(dot0);
                 part = fma(k[r].d.y, float(dot1), part);
 #if BLOCK_MIN
-                int sum0 = 0, sum1 = 0;
-                [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                    sum0 += sdot(ONES, x0[i]);
-                    sum1 += sdot(ONES, x1[i]);
-                }
                 part = fma(k[r].m.x, float(sum0), part);
                 part = fma(k[r].m.y, float(sum1), part);
 #endif

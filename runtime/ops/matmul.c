@@ -167,8 +167,9 @@ static void record_columns(const struct product *p)
     }
 }
 
-/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. The plan's rows fit
- * the widest form in registers; one and two columns leave room for twice as many. Neither changes the order of a sum. */
+/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. The plan's rows
+ * fit the widest form in registers; one or two columns leave room for twice as many. Neither changes the order of a
+ * sum. */
 static void record_matvec(struct product *p, uint32_t n)
 {
     const uint32_t rows = p->tuning.values[MATVEC_ROWS], most = p->tuning.values[MATVEC_COLS];
@@ -215,7 +216,8 @@ static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op
         return a->xq != 0 ? plan->matvec_q8[type] : plan->matvec[type];
     if (a->xq != 0)
         return plan->matmul_q8[type];
-    return ops->math != STO_MATH_EXACT && plan->matmul_f16[type] < STO_KERNEL_COUNT ? plan->matmul_f16[type] : plan->matmul[type];
+    const bool f16 = ops->math != STO_MATH_EXACT && plan->matmul_f16[type] < STO_KERNEL_COUNT;
+    return f16 ? plan->matmul_f16[type] : plan->matmul[type];
 }
 
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)

@@ -1,7 +1,7 @@
-/* Cases of the matrix kernels: matvec, matmul (f32 and f16), their 8-bit forms, and what prepares activations for these.
+/* Cases of the matrix kernels: matvec, matmul (f32 and f16), their 8-bit forms, what prepares activations, embed.
  *
- * The reference expands weights with runtime/formats (which tests hold to an independent dequantiser) and sums in double.
- * Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in f16, and
+ * The reference expands weights with runtime/formats (which tests hold to an independent dequantiser) and sums in
+ * double. Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in f16, and
  * the 8-bit kernels are held to a product with the very activations that they were given: so neither bound has to leave
  * room for the precision of a path, where an error could hide. */
 #include "runtime/verify/verify.h"
@@ -202,8 +202,8 @@ static void record_product(struct sto_verifier *v, const struct operands *o)
 
 static void compare_product(struct sto_verifier *v, const struct operands *o, double bound)
 {
-    const struct sto_verify_compare c = {.range = o->y_range, .rows = o->n_cols, .cols = o->n_out, .stride = o->y_stride,
-                                         .want = o->want, .magnitude = o->magnitude, .bound = bound};
+    const struct sto_verify_compare c = {.range = o->y_range, .rows = o->n_cols, .cols = o->n_out,
+                                         .stride = o->y_stride, .want = o->want, .magnitude = o->magnitude, .bound = bound};
     sto_verify_compare(v, &c);
 }
 
@@ -260,7 +260,7 @@ static void quantize_case(struct sto_verifier *v, uint32_t n_in, uint32_t n_cols
     sto_verify_begin(v, "%u columns of %u, up to %g", n_cols, n_in, (double)scale);
     float *x = sto_verify_floats(v, (size_t)n_cols * n_in, scale);
     for (uint32_t i = 0; i < 32; i++)
-        x[i] = i == 5 ? -127.0f * scale / 64 : ((float)i - 16.5f) * scale / 64; /* quotients half-way between integers */
+        x[i] = i == 5 ? -127.0f * scale / 64 : ((float)i - 16.5f) * scale / 64; /* quotients half-way */
     if (n_in > 32)
         memset(x + 32, 0, 32 * sizeof *x);
     const uint8_t *want = quantised(v, x, n_in, n_cols);
@@ -319,8 +319,8 @@ static void use_kernel(struct sto_verifier *v, enum sto_kernel kernel)
 }
 
 /* Roundings that a sum meets, in half ulps of its absolute products. Each sum of n_in terms may lose one per addition;
- * errors of random sign grow with the root (Higham and Mary 2019), and 4 standard deviations are allowed. Integer kernels
- * round once per block of 32; the few before that are scale, minimum, bias. */
+ * errors of random sign grow with the root (Higham and Mary 2019), and 4 standard deviations are allowed. Integer
+ * kernels round once per block of 32; the few before that are scale, minimum, bias. */
 static double bound_of(enum sto_kernel kernel, uint32_t n_in)
 {
     return (16 + 4 * sqrt(is_q8(kernel) ? n_in / 32.0 : n_in)) * HALF_ULP;
@@ -346,8 +346,8 @@ static struct operands begin_product(struct sto_verifier *v, enum sto_kernel ker
 
 static void product_case(struct sto_verifier *v, enum sto_kernel kernel, struct operands shape)
 {
-    sto_verify_begin(v, "[%u, %u] by %u columns%s%s", shape.n_out, shape.n_in, shape.n_cols, shape.has_bias ? ", bias" : "",
-                     shape.accumulate ? ", accumulate" : "");
+    sto_verify_begin(v, "[%u, %u] by %u columns%s%s", shape.n_out, shape.n_in, shape.n_cols,
+                     shape.has_bias ? ", bias" : "", shape.accumulate ? ", accumulate" : "");
     const struct operands o = begin_product(v, kernel, shape);
     record_product(v, &o);
     sto_verify_run(v);
@@ -361,9 +361,9 @@ static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
     const uint32_t cut[3] = {0, 30, 65};
 
     sto_verify_begin(v, "rows 0 to 29 and 30 to 64 of 67, %u columns", n_cols);
+    const uint32_t n_in = row_length(sto_kernel_get(kernel)->weight, 1);
     struct operands o = begin_product(
-        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = n_cols,
-                                     .has_bias = true});
+        v, kernel, (struct operands){.n_out = 67, .n_in = n_in, .n_cols = n_cols, .has_bias = true});
     struct sto_tuning *tuning = &sto_verify_plan(v)->tuning[kernel];
     for (uint32_t i = 0; i < 2; i++) {
         const struct MatArgs args = {
@@ -383,8 +383,9 @@ static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
             .rows = cut[i + 1] - cut[i],
         };
         if (is_vector(kernel)) { /* groups in two dimensions, and one too many */
+            const uint32_t rows = 2 * tuning->values[2];
             tuning->values[3] = n_cols;
-            sto_verify_dispatch(v, kernel, &args, 2, (args.rows + 2 * tuning->values[2] - 1) / (2 * tuning->values[2]), 1);
+            sto_verify_dispatch(v, kernel, &args, 2, (args.rows + rows - 1) / rows, 1);
         } else {
             const uint32_t rows = tuning->values[0] / tuning->values[4] * tuning->values[2];
             const uint32_t cols = tuning->values[4] * tuning->values[3];
@@ -453,8 +454,8 @@ static void run_vector(struct sto_verifier *v, enum sto_kernel kernel)
     alone_case(v, kernel, sample ? 8 : 4);
 }
 
-/* Weights and activations that f16 has to round: what is asked is that the loss is no more than that. Each operand loses
- * at most 2^-10 of itself (drivers may round towards zero), and what is beyond f16 becomes its largest number. */
+/* Weights and activations that f16 has to round: what is asked is that the loss is no more than that. Each operand
+ * loses at most 2^-10 of itself (drivers may round towards zero), and what is beyond f16 becomes its largest number. */
 static void rounding_case(struct sto_verifier *v, enum sto_kernel kernel)
 {
     sto_verify_begin(v, "operands that f16 rounds and cuts");
@@ -521,7 +522,8 @@ static void embed_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
     double *want = sto_verify_alloc(v, (size_t)n_cols * n_in, sizeof *want);
     double *magnitude = sto_verify_alloc(v, (size_t)n_cols * n_in, sizeof *magnitude);
     for (uint32_t c = 0; c < n_cols; c++) { /* the first, the last, one that is out of range, and others */
-        const uint32_t token = c == 0 ? N_VOCAB - 1 : c == 1 ? 0 : c == 2 ? 0xfffffff0u : sto_verify_random(v) % N_VOCAB;
+        const uint32_t some = sto_verify_random(v) % N_VOCAB;
+        const uint32_t token = c == 0 ? N_VOCAB - 1 : c == 1 ? 0 : c == 2 ? 0xfffffff0u : some;
         const uint32_t known = token < N_VOCAB ? token : N_VOCAB - 1;
         step.columns[c].token = token;
         sto_decode(o.type, o.w + known * row_bytes(&o), row, n_in);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { VENDOR_AMD = 0x1002, VENDOR_NVIDIA = 0x10de }; /* PCI */
+
 /* The multiple of the subgroup size nearest to `wanted` from below, at least one subgroup, within the device's limits.
  * CPU drivers run a subgroup as one vector: there a workgroup is one subgroup. */
 static uint32_t round_workgroup(const struct sto_tuning_input *in, uint32_t wanted)
@@ -29,37 +31,45 @@ static void tune_probe(const struct sto_tuning_input *in, struct sto_tuning *t)
     t->values[0] = round_workgroup(in, 256);
 }
 
+/* True where an invocation has 128 registers and more at full subgroup width. Elsewhere (Intel has 64 at 16 wide) wide
+ * forms would spill. */
+static bool has_many_registers(const struct sto_tuning_input *in)
+{
+    return in->snapshot->vendor_id == VENDOR_AMD || in->snapshot->vendor_id == VENDOR_NVIDIA;
+}
+
 /* Matrix-vector: 2 rows per workgroup (the operation doubles them for one or two columns), 3 the most columns in a
- * dispatch (it specialises for fewer). One subgroup per workgroup: no shared memory. A CPU gains nothing from 8 columns,
- * and they take its compiler a second. */
+ * dispatch (it specialises for fewer). One subgroup per workgroup: no shared memory. A CPU gains nothing from 8
+ * columns, and they take its compiler a second. */
 static void tune_matvec(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     t->values[0] = round_workgroup(in, 1);
     t->values[2] = 2;
-    t->values[3] = in->snapshot->kind == STO_DEVICE_CPU ? 4 : 8;
+    t->values[3] = has_many_registers(in) ? 8 : 4;
     t->n_values = 4;
 }
 
 /* Tiles: 2 rows and 3 columns per invocation, 4 invocations side by side over columns. On a CPU one invocation spans
  * the tile's columns, so that x is the same for the whole vector. */
-static void tune_tile(const struct sto_tuning_input *in, struct sto_tuning *t, uint32_t edge)
+static void tune_tile(const struct sto_tuning_input *in, struct sto_tuning *t, uint32_t rows, uint32_t cols)
 {
     const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
     t->values[0] = round_workgroup(in, 64);
-    t->values[2] = cpu ? 4 : edge;
-    t->values[3] = cpu ? 8 : edge;
+    t->values[2] = rows;
+    t->values[3] = cols;
     t->values[4] = cpu ? 1 : 8;
     t->n_values = 5;
 }
 
 static void tune_matmul(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
-    tune_tile(in, t, 8);
+    tune_tile(in, t, has_many_registers(in) ? 8 : 4, 8);
 }
 
 static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
-    tune_tile(in, t, 4);
+    const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
+    tune_tile(in, t, 4, cpu ? 8 : 4);
 }
 
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go

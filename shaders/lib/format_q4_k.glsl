@@ -1,5 +1,6 @@
 // Q4_K: 256 elements in 144 bytes, 16-byte aligned: 8 sub-blocks with 6-bit scale and minimum.
-//   0 d f16 | 2 dmin f16 | 4 scales[12] | 16 nibbles[128]: run r of 32 bytes holds sub-block 2r in its low halves, 2r + 1 above
+//   0 d f16 | 2 dmin f16 | 4 scales[12] | 16 nibbles[128]: run r of 32 bytes has sub-block 2r in its low halves, 2r + 1
+//   above
 //   d * scale * q - dmin * minimum
 #define BLOCK_BYTES 144u
 #define BLOCK_ELEMS 256u

@@ -1,6 +1,7 @@
 // Q6_K: 256 elements in 210 bytes, 2-byte aligned: 16 sub-blocks with signed 8-bit scales.
 //   0 low[128] | 128 high[64] | 192 scales i8[16] | 208 d f16
-//   element 128 h + 32 j + l: nibble j / 2 of low[64 h + 32 (j % 2) + l], bits 2j..2j+1 of high[32 h + l]; d * scale * (q - 32)
+//   element 128 h + 32 j + l: nibble j / 2 of low[64 h + 32 (j % 2) + l], bits 2j..2j+1 of high[32 h + l];
+//   d * scale * (q - 32)
 #define BLOCK_BYTES 210u
 #define BLOCK_ELEMS 256u
 #define BLOCK_PLAIN 0

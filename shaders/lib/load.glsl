@@ -57,8 +57,8 @@ void load_words8(uint64_t base, uint offset, out uint w[8])
     }
 }
 
-// 4 words at any byte offset that has at least one byte of the same block before it. Returns the aligned word that holds
-// this byte; *bit is where in it the words begin, 8 to 32.
+// 4 words at any byte offset that has at least one byte of the same block before it. Returns the aligned word that
+// holds this byte; bit is where in it the words begin, 8 to 32.
 uint load_words4_after(uint64_t base, uint offset, out uint w[4], out uint bit)
 {
     const uint at = (offset - 1u) & ~3u;

@@ -1,8 +1,8 @@
 // reduce_columns.glsl: the end of the matrix-vector kernels: sums over the workgroup, then the store.
 //
-// Each invocation brings SUMS = ROWS * COLS partial sums. The order of additions follows from the sizes of workgroup and
-// subgroup alone, so a column's result does not depend on how many columns there are. Correct for every subgroup size
-// from 4 up; one subgroup per workgroup is the fast case.
+// Each invocation brings SUMS = ROWS * COLS partial sums. The order of additions follows from the sizes of workgroup
+// and subgroup alone, so a column's result does not depend on how many columns there are. Correct for every subgroup
+// size from 4 up; one subgroup per workgroup is the fast case.
 #ifndef LIB_REDUCE_COLUMNS_GLSL
 #define LIB_REDUCE_COLUMNS_GLSL
 
