@@ -100,6 +100,6 @@ def train(model, phases, n_steps, seconds, lr, seed, report, every, begin=0.0):
         if not math.isfinite(mean):
             raise SystemExit("the loss is not finite at step %d" % step)
         spent = time.time() - start
-        done = begin + (1 - begin) * max(step / n_steps, spent / seconds)
+        done = begin + max(step / n_steps, (1 - begin) * spent / seconds)
         if step % every == 0 or done >= 1:
             report("step %d (%.0f %%)  loss %.4f  %.0f tokens/s" % (step, 100 * done, mean, seen / spent))
