@@ -3,12 +3,17 @@
 
 #include <string.h>
 
-/* Longer markers first: DeepSeek's and Llama's templates may mention others' in passing. */
+/* The more particular first: DeepSeek's and Llama's templates may mention others' markers in passing, and some templates
+ * open the answer with a thought. Markers are template source, where a line's end is written \n. */
 static const struct sto_chat_form forms[] = {
+    {"deepseek", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c><think>", "<\xef\xbd\x9cUser\xef\xbd\x9c>",
+     "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c><think>\n", true},
     {"deepseek", "<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9cUser\xef\xbd\x9c>",
      "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>", true},
     {"llama3", "<|start_header_id|>", "<|start_header_id|>user<|end_header_id|>\n\n",
      "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", true},
+    {"chatml", "<|im_start|>assistant\\n<think>", "<|im_start|>user\n",
+     "<|im_end|>\n<|im_start|>assistant\n<think>\n", false},
     {"chatml", "<|im_start|>", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", false},
     {"mistral", "[INST]", "[INST] ", " [/INST]", true},
 };
