@@ -158,7 +158,7 @@ static void record_columns(const struct product *p)
 
     if (rows < p->tile_rows)
         rows = p->tile_rows;
-    if (rows > (uint64_t)MAX_GROUPS * p->tile_rows)
+    if (p->tile_cols != 0 && rows > (uint64_t)MAX_GROUPS * p->tile_rows) /* matvec counts groups in two dimensions */
         rows = (uint64_t)MAX_GROUPS * p->tile_rows;
     for (uint32_t row0 = 0; row0 < p->a->w.rows;) {
         const uint32_t left = p->a->w.rows - row0, n = rows < left ? (uint32_t)rows : left;

@@ -1,9 +1,9 @@
 /* Cases of the matrix kernels: matvec, matmul (f32 and f16), their 8-bit forms, what prepares activations, embed.
  *
  * The reference expands weights with runtime/formats (which tests hold to an independent dequantiser) and sums in
- * double. Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in f16, and
- * the 8-bit kernels are held to a product with the very activations that they were given: so neither bound has to leave
- * room for the precision of a path, where an error could hide. */
+ * double. Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in
+ * f16, and the 8-bit kernels are held to a product with the very activations that they were given: so neither bound has
+ * to leave room for the precision of a path, where an error could hide. */
 #include "runtime/verify/verify.h"
 
 #include <math.h>
@@ -203,7 +203,8 @@ static void record_product(struct sto_verifier *v, const struct operands *o)
 static void compare_product(struct sto_verifier *v, const struct operands *o, double bound)
 {
     const struct sto_verify_compare c = {.range = o->y_range, .rows = o->n_cols, .cols = o->n_out,
-                                         .stride = o->y_stride, .want = o->want, .magnitude = o->magnitude, .bound = bound};
+                                         .stride = o->y_stride, .want = o->want,
+                                         .magnitude = o->magnitude, .bound = bound};
     sto_verify_compare(v, &c);
 }
 
