@@ -17,7 +17,7 @@ if(STRATO_SANITIZE MATCHES "address|leak")
   # sanitizer builds libraries stay loaded. What C++ code allocates is never ours: it is the validation layer's.
   string(APPEND _volk_impl "int dlclose(void *handle);\nint dlclose(void *handle)\n{\n    (void)handle;\n    return 0;\n}\n"
     "const char *__lsan_default_suppressions(void);\nconst char *__lsan_default_suppressions(void)\n{\n"
-    "    return \"leak:libstdc++\\n\";\n}\n")
+    "    return \"leak:libstdc++\\nleak:libVkLayer\\n\";\n}\n")
 endif()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/volk_impl.c CONTENT "${_volk_impl}" @ONLY)
 add_library(strato_volk OBJECT ${PROJECT_BINARY_DIR}/generated/volk_impl.c)

@@ -15,6 +15,7 @@ static void keep_log(void *user, enum sto_log_level level, const char *line)
 {
     struct sto_test_device *t = user;
     const size_t n = strlen(t->log);
+    t->errors += level == STO_LOG_ERROR;
     if (level <= STO_LOG_WARNING)
         (void)snprintf(t->log + n, sizeof t->log - n, "%s\n", line);
 }
@@ -34,10 +35,10 @@ void sto_test_device_open(struct sto_test_device *t, const struct sto_device_par
 void sto_test_device_close(struct sto_test_device *t)
 {
     const uint32_t errors = sto_device_validation_errors(t->device);
-    sto_device_close(t->device);
+    sto_device_close(t->device); /* what was not destroyed before is an error of this call */
     t->device = NULL;
-    if (errors != 0)
-        fail_msg("%u validation errors:\n%s", errors, t->log);
+    if (errors != 0 || t->errors != 0)
+        fail_msg("%u validation errors, %u in all:\n%s", errors, t->errors, t->log);
 }
 
 float *sto_test_logits(struct sto_test_device *t, const char *path, const struct sto_engine_params *params,

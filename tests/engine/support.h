@@ -8,7 +8,8 @@
 
 struct sto_test_device {
     struct sto_device *device;
-    char log[4096]; /* warnings and errors, for the failure message */
+    char log[4096];  /* warnings and errors, for the failure message */
+    unsigned errors; /* errors among them, those of closing too      */
 };
 
 void sto_test_device_open(struct sto_test_device *t, const struct sto_device_params *params);

@@ -257,7 +257,7 @@ static void texts_become_the_right_ids(void **state)
         /* cJSON ends a string at NUL: the text that is a NUL alone looks empty */
         const size_t size = strlen(text) == 0 && n == 1 ? 1 : strlen(text);
         assert_int_equal(sto_tokenize(tokenizer, text, size, how, &got, &err), STO_OK);
-        if (got.n != n || memcmp(got.ids, ids, n * sizeof *ids) != 0)
+        if (got.n != n || (n > 0 && memcmp(got.ids, ids, n * sizeof *ids) != 0))
             fail_msg("'%s' becomes %zu ids that are not the expected %zu", text, got.n, n);
         sto_tokens_free(&got);
         free(ids);
