@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* The more particular first: DeepSeek's and Llama's templates may mention others' markers in passing, and some templates
- * open the answer with a thought. Markers are template source, where a line's end is written \n. */
+/* The more particular first: DeepSeek's and Llama's templates may mention others' markers in passing, and some
+ * templates open the answer with a thought. Markers are template source, where a line's end is written \n. */
 static const struct sto_chat_form forms[] = {
     {"deepseek", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c><think>", "<\xef\xbd\x9cUser\xef\xbd\x9c>",
      "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c><think>\n", true},

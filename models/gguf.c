@@ -309,8 +309,9 @@ enum sto_status sto_gguf_parse(const char *name, const void *data, size_t size, 
     if (status == STO_OK)
         status = read_split_keys(name, s, &keys, err);
     if (status == STO_OK && keys.count > 1)
-        status = sto_fail(err, STO_ERR_MODEL, "%s: is file %lu of %lu of a split model, which bytes in memory cannot be",
-                          name, (unsigned long)keys.no + 1, (unsigned long)keys.count);
+        status =
+            sto_fail(err, STO_ERR_MODEL, "%s: is file %lu of %lu of a split model, which bytes in memory cannot be",
+                     name, (unsigned long)keys.no + 1, (unsigned long)keys.count);
     if (status == STO_OK)
         status = finish(g, err);
     if (status != STO_OK)

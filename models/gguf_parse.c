@@ -39,8 +39,8 @@ static enum sto_status fail_short(struct parser *p, const char *where, struct st
     p->more = p->c.size < p->file_bytes;
     if (p->more)
         return STO_ERR_MODEL;
-    return sto_fail(p->err, STO_ERR_MODEL, "%s: the file ends inside %s%s%.*s%s (%llu bytes): it is incomplete", p->name,
-                    where, name.size > 0 ? " '" : "", STO_GGUF_SHOW(name), name.size > 0 ? "'" : "",
+    return sto_fail(p->err, STO_ERR_MODEL, "%s: the file ends inside %s%s%.*s%s (%llu bytes): it is incomplete",
+                    p->name, where, name.size > 0 ? " '" : "", STO_GGUF_SHOW(name), name.size > 0 ? "'" : "",
                     (unsigned long long)p->file_bytes);
 }
 
@@ -127,8 +127,9 @@ static enum sto_status skip_plain(struct parser *p, struct sto_view key, enum st
         return fail_short(p, "key", key);
     for (uint64_t i = 0; kind == STO_GGUF_BOOL && i < count; i++) {
         if (bytes[i] > 1)
-            return sto_fail(p->err, STO_ERR_MODEL, "%s: key '%.*s' holds the byte %u where 0 (false) or 1 (true) belongs",
-                            p->name, STO_GGUF_SHOW(key), bytes[i]);
+            return sto_fail(p->err, STO_ERR_MODEL,
+                            "%s: key '%.*s' holds the byte %u where 0 (false) or 1 (true) belongs", p->name,
+                            STO_GGUF_SHOW(key), bytes[i]);
     }
     return STO_OK;
 }
@@ -230,8 +231,9 @@ static enum sto_status tensor_bytes(struct parser *p, struct sto_gguf_tensor *t)
         return STO_OK;
     const struct sto_type_info *info = sto_type_get(t->type);
     if (t->dims[0] % info->block_elems != 0)
-        return sto_fail(p->err, STO_ERR_MODEL, "%s: tensor '%.*s': rows of %llu elements are not whole blocks of %s (%u)",
-                        p->name, STO_GGUF_SHOW(t->name), (unsigned long long)t->dims[0], info->name, info->block_elems);
+        return sto_fail(p->err, STO_ERR_MODEL,
+                        "%s: tensor '%.*s': rows of %llu elements are not whole blocks of %s (%u)", p->name,
+                        STO_GGUF_SHOW(t->name), (unsigned long long)t->dims[0], info->name, info->block_elems);
     if (!sto_mul_u64(n / info->block_elems, info->block_bytes, &t->bytes))
         return sto_fail(p->err, STO_ERR_MODEL, "%s: tensor '%.*s': %llu elements of %s are too many bytes", p->name,
                         STO_GGUF_SHOW(t->name), (unsigned long long)n, info->name);

@@ -2,7 +2,8 @@
 //   groups: x pieces of KV_PAGE tokens, y KV heads, z columns; a piece without a token for its column writes nothing
 //   q        f32, column c at q + 4 * c * q_stride      partial  f32 [n_cols, n_heads, max_pieces, head_dim + 2]
 // A partial result is sum_t exp(s_t - m) v_t, m = max_t s_t, l = sum_t exp(s_t - m); attn_merge puts them together.
-// Query heads go in rounds of at most 8, so that their scores and sums stay in registers; K and V are read once a round.
+// Query heads go in rounds of at most 8, so that their scores and sums stay in registers; K and V are read once a
+// round.
 //
 //   scores    4 invocations per token, 8 elements each at a time: a subgroup reads whole 64-byte runs of K
 //   weights   a subgroup per head

@@ -1,4 +1,5 @@
-// attn_merge.comp: merges what attn_decode left for each piece, in the order of pieces; one workgroup per (head, column).
+// attn_merge.comp: merges what attn_decode left for each piece, in the order of pieces; one workgroup per (head,
+// column).
 //   partial  f32 [n_cols, n_heads, max_pieces, head_dim + 2]: sum of weighted v, m, l
 //   o        f32 [columns, n_heads * head_dim], column col0 + c
 //   groups: x heads, y columns

@@ -1,10 +1,12 @@
-// attn_prefill.comp: attention of many consecutive columns of one sequence, with an online softmax over blocks of tokens.
+// attn_prefill.comp: attention of many consecutive columns of one sequence, with an online softmax over blocks of
+// tokens.
 //   groups: x tiles of rows (each takes every gl_NumWorkGroups.x-th), y KV heads
 //   q  f32, column c at q + 4 * c * q_stride      o  f32 [n_cols, n_heads * head_dim]
-// A row is one column and one of the query heads that share the KV head: row r is column r / group, head r % group. A tile
-// of rows shares what it reads of K and V.
+// A row is one column and one of the query heads that share the KV head: row r is column r / group, head r % group. A
+// tile of rows shares what it reads of K and V.
 //
-//   scores   a block of K goes through shared memory 32 dimensions at a time; an invocation has one token and up to ROWS rows
+//   scores   a block of K goes through shared memory 32 dimensions at a time; an invocation has one token and up to
+//            ROWS rows
 //   softmax  an invocation per row finds the new maximum; all rescale what they have
 //   values   an invocation has ROWS vec4 of the output: one position of 4 elements in ROWS rows
 //

@@ -1,6 +1,7 @@
 // probe.comp: y[i] = factor * x[i] + addend; four uint32 per invocation.
 //   x, y [n] uint32, n a multiple of 4; y may be x
-// Measures memory bandwidth and the cost of a dispatch, and shows in tests that what the recorder orders stays in order.
+// Measures memory bandwidth and the cost of a dispatch, and shows in tests that what the recorder orders stays in
+// order.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_buffer_reference : require

@@ -1,5 +1,6 @@
 // rope_kv.comp: QK-norm, RoPE and the KV write of one layer; one workgroup per (head, column).
-//   qkv  f32 [n_cols, n_heads + 2 n_kv_heads, head_dim]: q heads and k heads change in place, v heads only go to the cache
+//   qkv  f32 [n_cols, n_heads + 2 n_kv_heads, head_dim]: q heads and k heads change in place, v heads only go to the
+//        cache
 //   groups: x heads (q, then k, then v), y columns
 // The angle position * freq is reduced in 64-bit integers, exactly, and sine and cosine are polynomials of our own:
 // Vulkan promises little about the built-in ones, and nothing outside [-pi, pi].

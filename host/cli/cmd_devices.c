@@ -136,9 +136,9 @@ static void print_device(const struct sto_device_snapshot *s, uint32_t index, bo
     (void)printf("  %-12s %u%s (the device has %u to %u)\n", "subgroup", (unsigned)plan.subgroup_size,
                  plan.require_subgroup_size ? ", required" : "", (unsigned)s->min_subgroup_size,
                  (unsigned)s->max_subgroup_size);
-    (void)printf("  %-12s f16 %s, integer dot products %s%s, cooperative matrix %s\n", "arithmetic", yes_no(plan.use_f16),
-                 yes_no(plan.use_int_dot), plan.use_int_dot && s->int_dot_4x8_accelerated ? " (in hardware)" : "",
-                 yes_no(plan.use_coopmat));
+    (void)printf("  %-12s f16 %s, integer dot products %s%s, cooperative matrix %s\n", "arithmetic",
+                 yes_no(plan.use_f16), yes_no(plan.use_int_dot),
+                 plan.use_int_dot && s->int_dot_4x8_accelerated ? " (in hardware)" : "", yes_no(plan.use_coopmat));
     print_variants(&plan);
     print_tuning(&plan);
     print_missing(&plan, true, "not usable");
@@ -249,7 +249,8 @@ static enum sto_status print_snapshot(const struct sto_device_snapshot *list, ui
     return STO_OK;
 }
 
-/* Compiles every usable kernel. One that does not compile is named on its row, and makes the command fail at the end. */
+/* Compiles every usable kernel. One that does not compile is named on its row, and makes the command fail at the
+ * end. */
 static enum sto_status print_kernels(const struct sto_options *options, struct sto_error *err)
 {
     struct sto_device_params params;
@@ -296,8 +297,8 @@ static enum sto_status print_kernels(const struct sto_options *options, struct s
     return status;
 }
 
-static enum sto_status print_devices(const struct sto_device_snapshot *list, uint32_t n, const struct sto_options *options,
-                                     struct sto_error *err)
+static enum sto_status print_devices(const struct sto_device_snapshot *list, uint32_t n,
+                                     const struct sto_options *options, struct sto_error *err)
 {
     uint32_t only = n;
     const uint32_t best = sto_device_choose(list, n);

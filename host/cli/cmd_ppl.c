@@ -139,7 +139,8 @@ static enum sto_status run(struct job *j, struct sto_error *err)
     j->nll = sto_calloc(j->tokens.n, sizeof *j->nll);
     j->logits = sto_calloc(group * (size_t)sto_model_n_vocab(j->stack.model), sizeof *j->logits);
     if (j->nll == NULL || j->logits == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for the logits of %zu tokens; --ubatch makes them fewer", group);
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for the logits of %zu tokens; --ubatch makes them fewer",
+                        group);
     if ((status = sto_session_create(j->stack.engine, &j->session, err)) != STO_OK)
         return status;
     if ((status = score(j, err)) != STO_OK)

@@ -1,5 +1,5 @@
-/* strato verify: every kernel against its reference on this device; one line per kernel, a closing count. Exit code 1 when
- * one disagrees, or the validation layers found something. */
+/* strato verify: every kernel against its reference on this device; one line per kernel, a closing count. Exit code 1
+ * when one disagrees, or the validation layers found something. */
 #include "host/cli/cli.h"
 #include "host/cli/term.h"
 #include "runtime/verify/verify.h"
@@ -82,8 +82,8 @@ static void print_summary(const struct verify_run *run, const struct sto_device 
 {
     const unsigned subgroup = sto_device_get_plan(device)->subgroup_size;
     if (run->json)
-        printf("\n  ],\n  \"kernels\": %u, \"failed\": %u, \"left_out\": %u, \"cases\": %u, \"subgroup_size\": %u}\n", s->kernels,
-               s->failed, s->left_out, s->cases, subgroup);
+        printf("\n  ],\n  \"kernels\": %u, \"failed\": %u, \"left_out\": %u, \"cases\": %u, \"subgroup_size\": %u}\n",
+               s->kernels, s->failed, s->left_out, s->cases, subgroup);
     else
         printf("%s, subgroups of %u: %u kernels, %u cases, %u failed, %u left out\n", sto_device_name(device), subgroup,
                s->kernels, s->cases, s->failed, s->left_out);

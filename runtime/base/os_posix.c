@@ -141,8 +141,9 @@ enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *d
         if (n < 0)
             return fail_errno(err, "cannot read", path, errno);
         if (n == 0)
-            return sto_fail(err, STO_ERR_FAILED, "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)",
-                            path, (unsigned long long)offset, (unsigned long long)map->size);
+            return sto_fail(err, STO_ERR_FAILED,
+                            "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)", path,
+                            (unsigned long long)offset, (unsigned long long)map->size);
         to += n;
         offset += (uint64_t)n;
         size -= (size_t)n;

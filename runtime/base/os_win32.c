@@ -158,8 +158,9 @@ enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *d
         if (!ok && code != ERROR_HANDLE_EOF)
             return fail_code(err, "cannot read", path, code);
         if (n == 0)
-            return sto_fail(err, STO_ERR_FAILED, "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)",
-                            path, (unsigned long long)offset, (unsigned long long)map->size);
+            return sto_fail(err, STO_ERR_FAILED,
+                            "%s: ends at byte %llu: it has shrunk since it was opened (%llu bytes)", path,
+                            (unsigned long long)offset, (unsigned long long)map->size);
         to += n;
         offset += n;
         size -= n;

@@ -78,7 +78,8 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
                           bool whole_step)
 {
     const uint32_t n = args->n_cols, d = a->kv.head_dim;
-    const uint32_t limit = a->max_tokens > 0 ? (uint32_t)(((uint64_t)a->max_tokens + KV_PAGE - 1) / KV_PAGE) : a->kv.pages;
+    const uint32_t limit =
+        a->max_tokens > 0 ? (uint32_t)(((uint64_t)a->max_tokens + KV_PAGE - 1) / KV_PAGE) : a->kv.pages;
     const struct work work = estimate(a, n, n);
     const uint64_t partial_bytes = (uint64_t)n * a->n_heads * args->max_pieces * (d + 2) * 4;
     const struct sto_use step = {.address = a->step, .access = STO_READ,

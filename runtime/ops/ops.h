@@ -14,8 +14,8 @@ struct sto_tensor {
     uint32_t stride;       /* elements from row to row, a multiple of 4, >= cols */
 };
 
-/* A weight matrix [rows, cols] somewhere in a piece, below 4 GiB. Kernels read whole words: a piece is readable up to the
- * next multiple of 4 bytes after its end. */
+/* A weight matrix [rows, cols] somewhere in a piece, below 4 GiB. Kernels read whole words: a piece is readable up to
+ * the next multiple of 4 bytes after its end. */
 struct sto_weight {
     enum sto_type type;
     uint32_t piece;        /* index in the piece table                     */
@@ -30,7 +30,7 @@ struct sto_ops {
     const struct sto_device_plan *plan;
     uint64_t pieces;       /* device address of the piece table, uint64 per piece */
     enum sto_math math;    /* EXACT: float products only; INT8: 8-bit activations wherever there is a kernel */
-    bool deterministic;    /* a column's result does not depend on its neighbours: only kernels that treat columns alone */
+    bool deterministic; /* a column's result does not depend on its neighbours: only kernels that treat columns alone */
 };
 
 struct sto_op_matmul_args {
@@ -42,7 +42,8 @@ struct sto_op_matmul_args {
     bool accumulate;       /* y += instead of y = */
 };
 
-/* y = x W^T. Picks matrix-vector (n <= 8, or always when deterministic) or matrix-matrix, float or 8-bit, from the plan. */
+/* y = x W^T. Picks matrix-vector (n <= 8, or always when deterministic) or matrix-matrix, float or 8-bit, from the
+ * plan. */
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a);
 /* True when sto_op_matmul would use the 8-bit path for this weight and n columns: then the caller quantises x first. */
 bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n);
@@ -100,15 +101,16 @@ struct sto_op_attention_args {
     uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording (replayed) */
     float scale, softcap;            /* softcap 0: none */
 };
-/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more); then columns may belong to
- * different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
+/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more); then columns may belong
+ * to different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
  * consecutive positions. */
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
 /* Scratch bytes at a context of ctx tokens, however many columns there are. */
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);
 
 /* The kernels that steps of a model will use whose matrices have the marked types [STO_TYPE_COUNT], for making their
- * pipelines ahead. kernels has room for STO_KERNEL_COUNT; returns how many. Only ops' plan, math and deterministic count. */
+ * pipelines ahead. kernels has room for STO_KERNEL_COUNT; returns how many. Only ops' plan, math and deterministic
+ * count. */
 uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum sto_type embd, enum sto_type kv_type,
                              enum sto_kernel *kernels);
 

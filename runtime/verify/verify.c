@@ -356,7 +356,8 @@ void sto_verify_compare(struct sto_verifier *v, const struct sto_verify_compare 
     }
     for (uint32_t r = 0; r < c->rows; r++) {
         for (uint32_t i = 0; i < c->cols; i++) {
-            const uint64_t at = c->range.offset + (c->first + (uint64_t)r * c->stride + i) * 4, e = (uint64_t)r * c->cols + i;
+            const uint64_t at = c->range.offset + (c->first + (uint64_t)r * c->stride + i) * 4,
+                           e = (uint64_t)r * c->cols + i;
             uint32_t bits;
             float got;
             memcpy(&bits, v->got + at, 4);
@@ -486,7 +487,8 @@ static const char *reason_to_leave_out(const struct sto_device *device, enum sto
     return sto_device_get_plan(device)->usable[kernel] ? NULL : "the device lacks what it needs";
 }
 
-static void verify_kernel(struct sto_verifier *v, const struct sto_verify_params *params, struct sto_verify_result *result)
+static void verify_kernel(struct sto_verifier *v, const struct sto_verify_params *params,
+                          struct sto_verify_result *result)
 {
     const struct sto_verify_source *source = find_source(params->sources, sto_kernel_get(result->kernel)->source);
 

@@ -38,9 +38,9 @@ struct sto_verify_summary {
     uint32_t cases;
 };
 
-/* Runs the cases of all kernels that match. A wrong answer is no error: it is counted in *summary. STO_ERR_USAGE when no
- * kernel matches; else what the device failed with. Results do not depend on what else is run: each case seeds its data
- * from its own name. */
+/* Runs the cases of all kernels that match. A wrong answer is no error: it is counted in *summary. STO_ERR_USAGE when
+ * no kernel matches; else what the device failed with. Results do not depend on what else is run: each case seeds its
+ * data from its own name. */
 enum sto_status sto_verify(struct sto_device *device, const struct sto_verify_params *params,
                            struct sto_verify_summary *summary, struct sto_error *err);
 /* False when a kernel has no cases: what the lint test looks for. */

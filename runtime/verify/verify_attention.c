@@ -1,5 +1,5 @@
-/* Cases of attn_decode, attn_merge and attn_prefill, held to softmax in double precision over what the cache's bytes decode
- * to. Pages lie in a shuffled order; rows that no column may use are poison. */
+/* Cases of attn_decode, attn_merge and attn_prefill, held to softmax in double precision over what the cache's bytes
+ * decode to. Pages lie in a shuffled order; rows that no column may use are poison. */
 #include <math.h>
 #include <string.h>
 
@@ -58,7 +58,8 @@ static void fill_cache(struct sto_verifier *v, struct attention_data *d)
                     x[i] = sto_verify_uniform(v, -1, 1);
                 sto_encode(type, x, row, c->head_dim);
                 sto_decode(type, row, (part == 0 ? d->k : d->v) + kv_at(d, sequence, t, h), c->head_dim);
-                sto_verify_put(v, d->cache.pages, sto_verify_cache_row(&d->cache, sequence, t, h, (int)part), row, row_bytes);
+                sto_verify_put(v, d->cache.pages, sto_verify_cache_row(&d->cache, sequence, t, h, (int)part), row,
+                               row_bytes);
             }
         }
     }
@@ -112,7 +113,8 @@ static double reference_head(struct sto_verifier *v, struct attention_data *d, u
     return absolute;
 }
 
-static void make_data(struct sto_verifier *v, enum sto_type type, const struct attention_case *c, struct attention_data *d)
+static void make_data(struct sto_verifier *v, enum sto_type type, const struct attention_case *c,
+                      struct attention_data *d)
 {
     uint32_t end = 0;
     double absolute = 0;
@@ -191,7 +193,8 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     };
     struct sto_ops *ops = sto_verify_ops(v);
     for (int k = STO_KERNEL_attn_prefill_f32; k <= STO_KERNEL_attn_prefill_q4_0; k++)
-        sto_verify_plan(v)->tuning[k].values[2] = 0; /* these are short: the operation shall not choose another kernel */
+        sto_verify_plan(v)->tuning[k].values[2] =
+            0; /* these are short: the operation shall not choose another kernel */
     ops->deterministic = c->deterministic;
     sto_op_step_begin(ops, &step_args);
     if (c->prefill_groups > 0)

@@ -24,7 +24,8 @@ static void run_probe(struct sto_verifier *v, enum sto_kernel kernel)
         }
         const struct sto_verify_range xs = sto_verify_input(v, "x", x, n * sizeof *x);
         const struct sto_verify_range y = sto_verify_output(v, "y", n * sizeof *x);
-        const struct ProbeArgs args = {.x = xs.address, .y = y.address, .n = n, .factor = 2654435761u, .addend = 12345u};
+        const struct ProbeArgs args = {
+            .x = xs.address, .y = y.address, .n = n, .factor = 2654435761u, .addend = 12345u};
         const uint32_t workgroup = sto_verify_plan(v)->tuning[kernel].values[0];
         sto_verify_dispatch(v, kernel, &args, (n / 4 + workgroup - 1) / workgroup, 1, 1);
         sto_verify_run(v);
@@ -38,7 +39,10 @@ static void run_probe(struct sto_verifier *v, enum sto_kernel kernel)
 static void step_case(struct sto_verifier *v, uint32_t n_cols, uint32_t max_cols, uint32_t highest)
 {
     const uint32_t copied = n_cols < max_cols ? n_cols : max_cols;
-    struct { struct StepHeader header; struct StepColumn columns[40]; } host = {.header = {.n_cols = n_cols, .n_pieces = 77}};
+    struct {
+        struct StepHeader header;
+        struct StepColumn columns[40];
+    } host = {.header = {.n_cols = n_cols, .n_pieces = 77}};
     uint32_t end = 0;
 
     sto_verify_begin(v, "%u of %u columns up to position %u", n_cols, max_cols, highest);
@@ -113,8 +117,13 @@ static void norm_case(struct sto_verifier *v, const struct norm_case *c)
     sto_verify_run(v);
     /* A chain of n / workgroup additions of squares, halved by the root, and a handful of operations. */
     const uint32_t workgroup = sto_verify_plan(v)->tuning[STO_KERNEL_rmsnorm].values[0];
-    const struct sto_verify_compare compare = {.range = ys, .rows = c->rows, .cols = c->n, .stride = stride, .want = want,
-                                               .magnitude = magnitude, .bound = ULP * (12 + 0.5 * c->n / workgroup)};
+    const struct sto_verify_compare compare = {.range = ys,
+                                               .rows = c->rows,
+                                               .cols = c->n,
+                                               .stride = stride,
+                                               .want = want,
+                                               .magnitude = magnitude,
+                                               .bound = ULP * (12 + 0.5 * c->n / workgroup)};
     sto_verify_compare(v, &compare);
     sto_verify_end(v);
 }
@@ -128,7 +137,8 @@ static void run_rmsnorm(struct sto_verifier *v, enum sto_kernel kernel)
         const uint32_t n = sizes[i];
         norm_case(v, &(struct norm_case){.rows = 1, .n = n, .with_g = true, .scale = 1, .eps = 1e-6f});
         norm_case(v, &(struct norm_case){.rows = 5, .n = n, .padding = 4, .scale = 1e4f, .eps = 1e-5f});
-        norm_case(v, &(struct norm_case){.rows = 33, .n = n, .with_g = true, .in_place = true, .scale = 1e-4f, .eps = 1e-5f});
+        norm_case(
+            v, &(struct norm_case){.rows = 33, .n = n, .with_g = true, .in_place = true, .scale = 1e-4f, .eps = 1e-5f});
     }
     norm_case(v, &(struct norm_case){.rows = 40000, .n = 5, .with_g = true, .scale = 1, .eps = 1e-5f});
 }

@@ -33,8 +33,8 @@ static uint32_t give_slots(struct sto_verifier *v, struct sto_verify_cache *cach
     return n;
 }
 
-void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache, const struct sto_verify_columns *columns,
-                           bool all_before, bool written)
+void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache,
+                           const struct sto_verify_columns *columns, bool all_before, bool written)
 {
     struct sto_kv_layer *layer = &cache->layer;
 
@@ -67,7 +67,8 @@ uint64_t sto_verify_cache_row(const struct sto_verify_cache *cache, uint32_t seq
            (part == 1 ? cache->v_offset : 0) + (head * (uint64_t)KV_PAGE + position % KV_PAGE) * row_bytes;
 }
 
-struct sto_verify_range sto_verify_step(struct sto_verifier *v, const char *name, const struct sto_verify_columns *columns)
+struct sto_verify_range sto_verify_step(struct sto_verifier *v, const char *name,
+                                        const struct sto_verify_columns *columns)
 {
     struct { struct StepHeader header; struct StepColumn columns[STO_VERIFY_MAX_COLUMNS]; } block;
     uint32_t end = 0;

@@ -26,12 +26,13 @@ struct sto_verify_columns {
 
 /* Makes the cache that these columns need: layer.type, n_kv_heads, head_dim and pages are given. all_before: every page
  * up to a column's own has memory, else only its own. written: pages are an output rather than an input. */
-void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache, const struct sto_verify_columns *columns,
-                           bool all_before, bool written);
+void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache,
+                           const struct sto_verify_columns *columns, bool all_before, bool written);
 /* Bytes from the beginning of `pages` to the row of one token and head; part 0: K, 1: V. */
 uint64_t sto_verify_cache_row(const struct sto_verify_cache *cache, uint32_t sequence, uint32_t position, uint32_t head,
                               int part);
 /* A step block with these columns; tokens are arbitrary. */
-struct sto_verify_range sto_verify_step(struct sto_verifier *v, const char *name, const struct sto_verify_columns *columns);
+struct sto_verify_range sto_verify_step(struct sto_verifier *v, const char *name,
+                                        const struct sto_verify_columns *columns);
 
 #endif

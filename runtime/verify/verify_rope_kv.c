@@ -1,5 +1,5 @@
-/* Cases of rope_kv. q and k are held to a double-precision reference; what lands in the cache must be, byte for byte, the
- * encoder's bytes for the k that the kernel left in qkv, and for v. */
+/* Cases of rope_kv. q and k are held to a double-precision reference; what lands in the cache must be, byte for byte,
+ * the encoder's bytes for the k that the kernel left in qkv, and for v. */
 #include <math.h>
 #include <string.h>
 
@@ -95,9 +95,11 @@ static void compare_cache(struct sto_verifier *v, const struct rope_case *c, con
         for (uint32_t h = 0; position < cache->layer.pages * KV_PAGE && h < c->n_kv_heads; h++) {
             const size_t k = ((size_t)col * heads + c->n_heads + h) * d;
             sto_encode(cache->layer.type, got + k, row, d);
-            sto_verify_compare_bytes(v, cache->pages, sto_verify_cache_row(cache, sequence, position, h, 0), row, row_bytes);
+            sto_verify_compare_bytes(v, cache->pages, sto_verify_cache_row(cache, sequence, position, h, 0), row,
+                                     row_bytes);
             sto_encode(cache->layer.type, data->qkv + k + (size_t)c->n_kv_heads * d, row, d);
-            sto_verify_compare_bytes(v, cache->pages, sto_verify_cache_row(cache, sequence, position, h, 1), row, row_bytes);
+            sto_verify_compare_bytes(v, cache->pages, sto_verify_cache_row(cache, sequence, position, h, 1), row,
+                                     row_bytes);
         }
     }
 }
@@ -106,12 +108,14 @@ static void rope_case(struct sto_verifier *v, enum sto_type type, const struct r
 {
     static const char *const kinds[] = {"no RoPE", "NORM", "NEOX"};
     const uint32_t heads = c->n_heads + 2 * c->n_kv_heads, d = c->head_dim;
-    struct sto_verify_cache cache = {.layer = {.type = type, .pages = c->pages, .n_kv_heads = c->n_kv_heads, .head_dim = d}};
+    struct sto_verify_cache cache = {
+        .layer = {.type = type, .pages = c->pages, .n_kv_heads = c->n_kv_heads, .head_dim = d}};
     struct rope_data data;
 
     sto_verify_begin(v, "%u columns to position %u, %u+%u heads of %u, %s over %u%s%s%s", c->columns.n,
                      c->columns.position[c->columns.n - 1], c->n_heads, c->n_kv_heads, d, kinds[c->rope_kind],
-                     c->rope_dims, c->q_norm ? ", q norm" : "", c->k_norm ? ", k norm" : "", c->wild_v ? ", wild v" : "");
+                     c->rope_dims, c->q_norm ? ", q norm" : "", c->k_norm ? ", k norm" : "",
+                     c->wild_v ? ", wild v" : "");
     make_data(v, c, &data);
     const struct sto_verify_range step = sto_verify_step(v, "step", &c->columns);
     const struct sto_verify_range qkv =
@@ -130,12 +134,18 @@ static void rope_case(struct sto_verifier *v, enum sto_type type, const struct r
     sto_verify_run(v);
     if (sto_verify_ok(v))
         compare_cache(v, c, &cache, &data, sto_verify_got(v, qkv));
-    /* A rotation by values within 1e-7 (2 roundings) and three operations; a norm adds at most head_dim / 4 additions. */
+    /* A rotation by values within 1e-7 (2 roundings) and three operations; a norm adds at most head_dim / 4
+     * additions. */
     const double bound = 0x1p-24 * (8 + (c->q_norm || c->k_norm ? 12 + d / 8 : 0));
     for (uint32_t col = 0; col < c->columns.n; col++) {
         const size_t at = (size_t)col * heads * d;
-        const struct sto_verify_compare compare = {.range = qkv, .first = at, .rows = c->n_heads + c->n_kv_heads, .cols = d,
-                                                   .stride = d, .want = data.want + at, .magnitude = data.magnitude + at,
+        const struct sto_verify_compare compare = {.range = qkv,
+                                                   .first = at,
+                                                   .rows = c->n_heads + c->n_kv_heads,
+                                                   .cols = d,
+                                                   .stride = d,
+                                                   .want = data.want + at,
+                                                   .magnitude = data.magnitude + at,
                                                    .bound = bound};
         sto_verify_compare(v, &compare);
     }
@@ -181,7 +191,8 @@ static void run_rope_kv(struct sto_verifier *v, enum sto_kernel kernel)
     }
     c = (struct rope_case){.n_heads = 2, .n_kv_heads = 1, .head_dim = 64, .rope_dims = 64, .rope_kind = ROPE_NORM,
                            .rope_scale = 1, .theta = 1e4f, .pages = 2};
-    c.columns = spread(5, 1, 268435455); /* beyond the table: rotated, not stored; 28 + 24 bits: the angle is a double */
+    c.columns =
+        spread(5, 1, 268435455); /* beyond the table: rotated, not stored; 28 + 24 bits: the angle is a double */
     rope_case(v, type, &c);
     if (type == STO_TYPE_F32 || type == STO_TYPE_F16) {
         for (uint32_t d = 8; d <= 40; d += 16) {

@@ -38,7 +38,8 @@ enum sto_status sto_buffer_create(struct sto_device *device, enum sto_memory mem
                                   struct sto_buffer *out, struct sto_error *err);
 void sto_buffer_destroy(struct sto_device *device, struct sto_buffer *buffer); /* accepts an empty one; empties it */
 
-/* Device memory that may be used now: budget where the driver reports one (clamped to the heap), less what is in use. */
+/* Device memory that may be used now: budget where the driver reports one (clamped to the heap), less what is in
+ * use. */
 uint64_t sto_device_free_bytes(struct sto_device *device);
 
 /* ---- host to device ---- */

@@ -80,7 +80,8 @@ enum sto_status sto_device_fail(struct sto_device *device, struct sto_error *err
 
 /* memory.c */
 void sto_memory_destroy(struct sto_device *device);
-VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset); /* *offset: where it begins in the handle */
+/* *offset: where the buffer begins in the handle. */
+VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset);
 
 /* pipelines.c. cache_dir as in sto_device_params. */
 enum sto_status sto_pipelines_create(struct sto_device *device, const char *cache_dir, struct sto_error *err);

@@ -152,7 +152,8 @@ static enum sto_status choose_subgroup(const struct sto_device_snapshot *s, uint
     if (asked != 0) {
         if (asked != s->subgroup_size && !can_require(s, asked))
             return sto_fail(err, STO_ERR_USAGE, "%s: subgroups of %u are not possible here (%u to %u)", s->name,
-                            (unsigned)asked, (unsigned)(s->subgroup_size_control ? s->min_subgroup_size : s->subgroup_size),
+                            (unsigned)asked,
+                            (unsigned)(s->subgroup_size_control ? s->min_subgroup_size : s->subgroup_size),
                             (unsigned)(s->subgroup_size_control ? s->max_subgroup_size : s->subgroup_size));
         p->subgroup_size = asked;
     } else if (s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU && can_require(s, 16)) {
@@ -217,8 +218,8 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     if (!choose_queues(s, out))
         return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs a compute queue, which this driver does not have", s->name);
     if (!choose_memory(s, out))
-        return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs memory that the host can see, which this driver does not have",
-                        s->name);
+        return sto_fail(err, STO_ERR_NO_DEVICE,
+                        "%s: needs memory that the host can see, which this driver does not have", s->name);
     const enum sto_status status = choose_subgroup(s, o->subgroup_size, out, err);
     if (status != STO_OK)
         return status;

@@ -28,7 +28,7 @@ struct sto_device_plan {
     uint32_t device_memory_type;   /* where weights live                                              */
     uint32_t upload_memory_type;   /* host visible, for writing                                       */
     uint32_t readback_memory_type; /* host visible, cached where there is such a type                 */
-    bool device_memory_mapped;     /* device_memory_type is host visible too and large (CPU driver, integrated, ReBAR) */
+    bool device_memory_mapped;     /* device_memory_type is host visible and large (CPU driver, integrated, ReBAR) */
     bool unified_memory;           /* device memory is system memory: no copies are worth it          */
     uint32_t subgroup_size;        /* what kernels will run with                                      */
     bool require_subgroup_size;

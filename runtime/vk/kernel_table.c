@@ -19,8 +19,9 @@ STO_KERNEL_LIST(DECLARE)
 
 /* One more row than there are kernels, so that a list without kernels compiles. */
 static const struct sto_kernel_info kernels[STO_KERNEL_ROWS] = {
-#define ROW(name, source, weight, args_bytes, needs, built) \
-    [STO_KERNEL_##name] = {#name, source, STO_TYPE_##weight, args_bytes, needs, SPIRV_##built(name), BYTES_##built(name)},
+#define ROW(name, source, weight, args_bytes, needs, built)                                                            \
+    [STO_KERNEL_##name] = {#name, source, STO_TYPE_##weight, args_bytes, needs,                                        \
+                           SPIRV_##built(name), BYTES_##built(name)},
     STO_KERNEL_LIST(ROW)
 };
 

@@ -1,5 +1,6 @@
 /* Device memory: a large buffer has a VkDeviceMemory of its own, small ones share blocks, because drivers allow few
- * allocations (4,096 on many). Every block has one VkBuffer over all of it and an address; a buffer is a range of it. */
+ * allocations (4,096 on many). Every block has one VkBuffer over all of it and an address; a buffer is a range of
+ * it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static uint32_t type_of(const struct sto_device *device, enum sto_memory kind)
 static uint32_t allowed_type(const struct sto_device_snapshot *s, uint32_t planned, uint32_t allowed)
 {
     for (uint32_t i = planned; i < s->n_memory_types; i++) {
-        if ((allowed & (1u << i)) != 0 && memcmp(&s->memory_types[i], &s->memory_types[planned], sizeof s->memory_types[i]) == 0)
+        if ((allowed & (1u << i)) != 0 &&
+            memcmp(&s->memory_types[i], &s->memory_types[planned], sizeof s->memory_types[i]) == 0)
             return i;
     }
     return STO_NO_MEMORY_TYPE;
@@ -69,8 +71,8 @@ static enum sto_status no_fit(struct sto_device *device, struct sto_error *err, 
                               enum sto_memory kind)
 {
     return sto_fail(err, STO_ERR_NO_FIT, "%s: %.1f MiB of %s do not fit on %s (%.1f MiB held, %.1f MiB free)", what,
-                    (double)bytes / mib, memory_name(kind), device->snapshot.name, (double)atomic_load(&device->bytes) / mib,
-                    (double)sto_device_free_bytes(device) / mib);
+                    (double)bytes / mib, memory_name(kind), device->snapshot.name,
+                    (double)atomic_load(&device->bytes) / mib, (double)sto_device_free_bytes(device) / mib);
 }
 
 /* Allocates and binds the memory of a block whose buffer exists. */
@@ -85,8 +87,9 @@ static enum sto_status block_allocate(struct sto_device *device, struct sto_bloc
         return sto_fail(err, STO_ERR_FAILED, "%s: %s allows no buffer in %s", what, device->snapshot.name,
                         memory_name(kind));
     if (needs.size > device->snapshot.max_allocation_bytes)
-        return sto_fail(err, STO_ERR_NO_FIT, "%s: %.1f MiB in one piece; %s allows %.1f MiB", what, (double)needs.size / mib,
-                        device->snapshot.name, (double)device->snapshot.max_allocation_bytes / mib);
+        return sto_fail(err, STO_ERR_NO_FIT, "%s: %.1f MiB in one piece; %s allows %.1f MiB", what,
+                        (double)needs.size / mib, device->snapshot.name,
+                        (double)device->snapshot.max_allocation_bytes / mib);
     if (device->n_allocations >= device->snapshot.max_allocations)
         return sto_fail(err, STO_ERR_NO_FIT, "%s: %s allows %u allocations, and all are in use", what,
                         device->snapshot.name, (unsigned)device->snapshot.max_allocations);
@@ -143,7 +146,8 @@ static enum sto_status block_create(struct sto_device *device, enum sto_memory k
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
-                 VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT,
+                 VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                 VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     const VkResult result = device->vk.vkCreateBuffer(device->handle, &info, NULL, &block->buffer);
@@ -158,8 +162,9 @@ static enum sto_status block_create(struct sto_device *device, enum sto_memory k
         device->handle,
         &(VkBufferDeviceAddressInfo){.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = block->buffer});
     if (block->address == 0 || block->address % ALIGNMENT != 0) {
-        status = sto_fail(err, STO_ERR_FAILED, "%s: the driver placed a buffer at 0x%" PRIx64 ", not at a multiple of %d",
-                          what, block->address, (int)ALIGNMENT);
+        status =
+            sto_fail(err, STO_ERR_FAILED, "%s: the driver placed a buffer at 0x%" PRIx64 ", not at a multiple of %d",
+                     what, block->address, (int)ALIGNMENT);
         goto fail;
     }
     *out = block;

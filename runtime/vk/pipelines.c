@@ -94,7 +94,8 @@ static enum sto_status create_cache(struct sto_device *device, struct sto_error 
     }
     if (driver != NULL) {
         device->cache_loaded_sum = checksum(driver, driver_bytes);
-        sto_log(&device->callbacks, STO_LOG_DEBUG, "pipeline cache: %zu bytes from %s", driver_bytes, device->cache_path);
+        sto_log(&device->callbacks, STO_LOG_DEBUG, "pipeline cache: %zu bytes from %s", driver_bytes,
+                device->cache_path);
     }
     sto_free(file);
     return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "creating a pipeline cache");
@@ -169,9 +170,11 @@ enum sto_status sto_pipeline_make(struct sto_device *device, enum sto_kernel ker
     const struct sto_tuning *t = tuning != NULL ? tuning : &device->plan.tuning[kernel];
     *out = VK_NULL_HANDLE;
     if (info->spirv == NULL)
-        return sto_fail(err, STO_ERR_FAILED, "kernel %s is not in this build: its shader compiler is too old", info->name);
+        return sto_fail(err, STO_ERR_FAILED, "kernel %s is not in this build: its shader compiler is too old",
+                        info->name);
     if (!device->plan.usable[kernel])
-        return sto_fail(err, STO_ERR_FAILED, "kernel %s needs what %s does not have", info->name, device->snapshot.name);
+        return sto_fail(err, STO_ERR_FAILED, "kernel %s needs what %s does not have", info->name,
+                        device->snapshot.name);
 
     const VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                                   .codeSize = *info->spirv_bytes,
@@ -199,8 +202,10 @@ enum sto_status sto_pipeline_make(struct sto_device *device, enum sto_kernel ker
         if (device->snapshot.full_subgroups && t->values[0] % t->required_subgroup_size == 0)
             stage.flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
-    const VkComputePipelineCreateInfo create = {
-        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO, .flags = flags, .stage = stage, .layout = device->layout};
+    const VkComputePipelineCreateInfo create = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                                .flags = flags,
+                                                .stage = stage,
+                                                .layout = device->layout};
     result = device->vk.vkCreateComputePipelines(device->handle, device->cache, 1, &create, NULL, out);
     device->vk.vkDestroyShaderModule(device->handle, module, NULL);
     if (result != VK_SUCCESS)
@@ -215,7 +220,8 @@ static bool same_tuning(const struct sto_tuning *a, const struct sto_tuning *b)
 }
 
 /* Where a pipeline is kept; NULL when it is not there. The lock is held. */
-static VkPipeline find_pipeline(const struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning)
+static VkPipeline find_pipeline(const struct sto_device *device, enum sto_kernel kernel,
+                                const struct sto_tuning *tuning)
 {
     if (tuning == NULL)
         return device->pipelines[kernel];
@@ -227,7 +233,8 @@ static VkPipeline find_pipeline(const struct sto_device *device, enum sto_kernel
 }
 
 /* Keeps a pipeline; false when there is no memory. The lock is held. */
-static bool keep_pipeline(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning, VkPipeline p)
+static bool keep_pipeline(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,
+                          VkPipeline p)
 {
     if (tuning == NULL) {
         device->pipelines[kernel] = p;

@@ -143,7 +143,8 @@ enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, stru
     if (device->lost)
         return lost(device, err);
     if (ticket > device->last_ticket)
-        return sto_fail(err, STO_ERR_FAILED, "a wait for ticket %llu, which was never given out", (unsigned long long)ticket);
+        return sto_fail(err, STO_ERR_FAILED, "a wait for ticket %llu, which was never given out",
+                        (unsigned long long)ticket);
     const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                       .semaphoreCount = 1,
                                       .pSemaphores = &device->timeline,

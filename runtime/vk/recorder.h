@@ -22,7 +22,7 @@ struct sto_dispatch {
     const struct sto_tuning *tuning;  /* NULL: the plan's                                                   */
     const void *args;                 /* the kernel's argument struct, copied; args_bytes of the kernel table */
     uint32_t groups[3];               /* workgroups; any number: the recorder splits nothing, kernels index 2D */
-    const struct sto_buffer *indirect; /* groups come from 3 uint32 at indirect_offset instead; read access is implied */
+    const struct sto_buffer *indirect; /* groups come from 3 uint32 at indirect_offset instead; read implied */
     uint64_t indirect_offset;
     const struct sto_use *uses;
     uint32_t n_uses;                  /* <= STO_MAX_USES                                                    */

@@ -13,7 +13,9 @@
 
 #include "runtime/base/cursor.h"
 
-enum field_kind { FIELD_TEXT, FIELD_U32, FIELD_HEX32, FIELD_U64, FIELD_BOOL, FIELD_FLOAT, FIELD_KIND, FIELD_UUID, FIELD_U32X3 };
+enum field_kind {
+    FIELD_TEXT, FIELD_U32, FIELD_HEX32, FIELD_U64, FIELD_BOOL, FIELD_FLOAT, FIELD_KIND, FIELD_UUID, FIELD_U32X3
+};
 
 struct field {
     const char *key;
@@ -193,16 +195,16 @@ size_t sto_snapshot_print(const struct sto_device_snapshot *s, char *text, size_
         put_flags(&p, flags, type_flags, COUNT(type_flags));
     }
     for (uint32_t i = 0; i < s->n_queue_families; i++) {
-        const bool flags[] = {s->queue_families[i].graphics, s->queue_families[i].compute, s->queue_families[i].transfer,
-                              s->queue_families[i].sparse};
+        const bool flags[] = {s->queue_families[i].graphics, s->queue_families[i].compute,
+                              s->queue_families[i].transfer, s->queue_families[i].sparse};
         put(&p, "queue_family %" PRIu32 " %" PRIu32, s->queue_families[i].count, s->queue_families[i].timestamp_bits);
         put_flags(&p, flags, queue_flags, COUNT(queue_flags));
     }
     for (uint32_t i = 0; i < s->n_coopmat_shapes; i++) {
         put(&p, "coopmat %" PRIu32 " %" PRIu32 " %" PRIu32, s->coopmat_shapes[i].m, s->coopmat_shapes[i].n,
             s->coopmat_shapes[i].k);
-        put(&p, " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32, s->coopmat_shapes[i].a_type, s->coopmat_shapes[i].b_type,
-            s->coopmat_shapes[i].c_type, s->coopmat_shapes[i].result_type);
+        put(&p, " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32, s->coopmat_shapes[i].a_type,
+            s->coopmat_shapes[i].b_type, s->coopmat_shapes[i].c_type, s->coopmat_shapes[i].result_type);
         put(&p, " %d %" PRIu32 "\n", s->coopmat_shapes[i].saturating ? 1 : 0, s->coopmat_shapes[i].scope);
     }
     return p.length;
@@ -431,8 +433,9 @@ static bool parse_coopmat(const struct line *l, struct sto_device_snapshot *s)
     const uint32_t i = s->n_coopmat_shapes;
     if (i == STO_MAX_COOPMAT_SHAPES || l->n_words != 10)
         return false;
-    uint32_t *const numbers[] = {&s->coopmat_shapes[i].m,      &s->coopmat_shapes[i].n,      &s->coopmat_shapes[i].k,
-                                 &s->coopmat_shapes[i].a_type, &s->coopmat_shapes[i].b_type, &s->coopmat_shapes[i].c_type,
+    uint32_t *const numbers[] = {&s->coopmat_shapes[i].m,          &s->coopmat_shapes[i].n,
+                                 &s->coopmat_shapes[i].k,          &s->coopmat_shapes[i].a_type,
+                                 &s->coopmat_shapes[i].b_type,     &s->coopmat_shapes[i].c_type,
                                  &s->coopmat_shapes[i].result_type};
     for (size_t j = 0; j < COUNT(numbers); j++) {
         if (!parse_u32(l->words[1 + j], numbers[j]))

@@ -74,8 +74,8 @@ static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning 
 
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go
  * over, 0: any. Mesa's CPU driver ends every loop of an invocation once they have gone round 65,535 times together; the
- * decode kernels, which take over beyond, work piece by piece. There a row of 128 should fit in a workgroup: one that is
- * smaller computes every score once per slice of a row. */
+ * decode kernels, which take over beyond, work piece by piece. There a row of 128 should fit in a workgroup: one that
+ * is smaller computes every score once per slice of a row. */
 static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;

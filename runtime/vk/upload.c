@@ -46,11 +46,12 @@ static enum sto_status slot_open(struct sto_uploader *up, struct slot *slot, str
     return status;
 }
 
-static enum sto_status check_range(const struct sto_buffer *buffer, uint64_t offset, uint64_t bytes, struct sto_error *err)
+static enum sto_status check_range(const struct sto_buffer *buffer, uint64_t offset, uint64_t bytes,
+                                   struct sto_error *err)
 {
     if (offset > buffer->bytes || bytes > buffer->bytes - offset)
-        return sto_fail(err, STO_ERR_USAGE, "%llu bytes at %llu do not lie in a buffer of %llu", (unsigned long long)bytes,
-                        (unsigned long long)offset, (unsigned long long)buffer->bytes);
+        return sto_fail(err, STO_ERR_USAGE, "%llu bytes at %llu do not lie in a buffer of %llu",
+                        (unsigned long long)bytes, (unsigned long long)offset, (unsigned long long)buffer->bytes);
     return STO_OK;
 }
 

@@ -1,14 +1,14 @@
 // kv.glsl: the KV cache's formats, one section per format: bytes of a block, reading 4 or 8 elements, writing a block.
 //
-// A row is head_dim elements of one token and one head; quantised formats pack it as blocks of 32. The format is a define
-// WEIGHT_*. head_dim is a multiple of 8, and of 32 for the quantised formats.
+// A row is head_dim elements of one token and one head; quantised formats pack it as blocks of 32. The format is a
+// define WEIGHT_*. head_dim is a multiple of 8, and of 32 for the quantised formats.
 //   kv_row_bytes(head_dim)
 //   kv_read4(base, row, e)   elements e..e+3 of the row that begins `row` bytes after base; e a multiple of 4
 //   kv_read8(base, row, e)   elements e..e+7; e a multiple of 8
 //   kv_write(base, row, first, n)   n elements from a multiple of 32 on, at most 32, by one invocation; the source
 //                                   defines KV_WRITE and kv_element(i): element i of the row
-// Bytes are those of sto_encode (runtime/formats/encode.c): the same steps from adds, multiplies and integers, kept apart
-// by `precise`.
+// Bytes are those of sto_encode (runtime/formats/encode.c): the same steps from adds, multiplies and integers, kept
+// apart by `precise`.
 #ifndef LIB_KV_GLSL
 #define LIB_KV_GLSL
 

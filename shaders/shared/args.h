@@ -76,7 +76,7 @@ struct NormArgs {
 struct RopeKvArgs {
     uint64_t step;
     uint64_t qkv;
-    uint64_t freqs;     /* f32 [rope_dims/2]: radians per position of each pair, all scaling applied (host computes them) */
+    uint64_t freqs;     /* f32 [rope_dims/2]: radians per position of each pair, all scaling applied by the host */
     uint64_t q_norm;    /* f32 [head_dim] or 0 */
     uint64_t k_norm;    /* f32 [head_dim] or 0 */
     uint64_t kv_table;  /* uint64 [n_sequences, kv_pages]: device address of each page of this layer */

@@ -203,7 +203,8 @@ static void a_context_of_one_token_works(void **state)
     assert_int_equal(sto_session_eval(a, &token, 1, STO_LOGITS_LAST, one.logits, &err), STO_OK);
     assert_int_equal(sto_session_eval(b, &token, 1, STO_LOGITS_LAST, all.logits, &err), STO_OK);
     assert_memory_equal(one.logits, all.logits, one.n_vocab * sizeof *one.logits);
-    expect_error(sto_session_eval(a, &token, 1, STO_LOGITS_LAST, one.logits, &err), STO_ERR_USAGE, &err, "context of 1");
+    expect_error(sto_session_eval(a, &token, 1, STO_LOGITS_LAST, one.logits, &err), STO_ERR_USAGE, &err,
+                 "context of 1");
     sto_session_destroy(a);
     sto_session_destroy(b);
     rig_close(&one);

@@ -2,7 +2,8 @@
  *
  * With exact arithmetic and `deterministic` bit for bit, in every KV format; otherwise within the bound of the
  * precision path (../shared/reference/README.md). The demo model is always there; small models of the reference data
- * add other shapes (heads of 8, quantised mixtures) where they lie. Long prompts only with the driver's own subgroups. */
+ * add other shapes (heads of 8, quantised mixtures) where they lie. Long prompts only with the driver's own
+ * subgroups. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* The trained story models of the reference data, token for token.
  *
  * Per model file and prompt: greedy decoding, one token at a time through the replayed decode step, must give the
- * golden ids up to the first near-tie (a step whose margin is below 3 times the largest logit difference seen). Fed the golden
- * ids in batches, 95 % or more of all steps must have the golden arg-max. The cost per token of a text must be the
- * reference's. Goldens are those of weights expanded to f32 ("deq", or "cpu" for the F32 files). */
+ * golden ids up to the first near-tie (a step whose margin is below 3 times the largest logit difference seen). Fed the
+ * golden ids in batches, 95 % or more of all steps must have the golden arg-max. The cost per token of a text must be
+ * the reference's. Goldens are those of weights expanded to f32 ("deq", or "cpu" for the F32 files). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -17,15 +17,19 @@ MAY_INCLUDE = {
     "models": {"runtime", "shaders", "models"},
     "host": {"runtime", "shaders", "models", "host"},
 }
+# Tables that a script writes: they may be as long as they need to be.
+GENERATED = {"host/unicode_data.c"}
 # What overflows, what hides errors, what goes round runtime/base.
 BANNED = {
-    r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|alloca|rand|srand|system)\s*\(": (),
+    r"\b(strcpy|sprintf|vsprintf|gets|atol|atof|alloca|rand|srand)\s*\(": (),
+    r"\b(strcat|strtok|atoi|system)\s*\(": ("tests/",),
     r"\b(malloc|calloc|realloc|free|strdup)\s*\(": ("runtime/base/", "tests/", "examples/"),
-    r"\b(fopen|open|mmap|pthread_\w+|nanosleep|usleep|getenv|fork|CreateFile\w*)\s*\(":
+    r"\b(fopen|open|mmap|pthread_\w+|nanosleep|usleep|fork|CreateFile\w*)\s*\(":
         ("runtime/base/", "tests/", "examples/"),
+    r"\bgetenv\s*\(": ("runtime/base/", "host/cli/term.c", "tests/"),
     r"\b(abort|exit|_Exit|signal|sigaction)\s*\(": ("runtime/base/", "host/cli/", "tests/", "examples/"),
     r"\b(printf|puts|putchar|fprintf|perror)\s*\(": ("host/cli/", "tests/", "bench/", "examples/"),
-    r"^\s*typedef\s+(struct|enum|union)\b": ("runtime/base/os_",),
+    r"^\s*typedef\s+(struct|enum|union)\b[^(]*$": ("runtime/base/os_",),
 }
 
 
@@ -74,7 +78,7 @@ def no_banned_functions():
 def files_are_one_noun():
     for path in SOURCES + SHADERS:
         n = len(path.read_text(encoding="utf-8").split("\n"))
-        if n > 801:
+        if n > 801 and relative(path) not in GENERATED:
             yield f"{relative(path)}: {n} lines, at most 800"
 
 

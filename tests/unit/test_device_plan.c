@@ -21,7 +21,8 @@ static void load(const char *name, struct sto_device_snapshot *s)
     char path[512], *text;
     size_t size;
     (void)snprintf(path, sizeof path, STRATO_SOURCE_DIR "/tests/snapshots/%s.txt", name);
-    if (sto_file_read(path, 1 << 20, &text, &size, &err) != STO_OK || sto_snapshot_parse(name, text, size, s, &err) != STO_OK)
+    if (sto_file_read(path, 1 << 20, &text, &size, &err) != STO_OK ||
+        sto_snapshot_parse(name, text, size, s, &err) != STO_OK)
         fail_msg("%s", err.message);
     sto_free(text);
 }
@@ -214,7 +215,8 @@ static void subgroup_sizes_can_be_asked_for(void **state)
         const struct sto_plan_options options = {.subgroup_size = cases[i].asked};
         const enum sto_status status = sto_device_plan_make(&s, &options, &p, &err);
         if (status != (cases[i].possible ? STO_OK : STO_ERR_USAGE))
-            fail_msg("%s with subgroups of %u: %s", cases[i].snapshot, (unsigned)cases[i].asked, sto_status_name(status));
+            fail_msg("%s with subgroups of %u: %s", cases[i].snapshot, (unsigned)cases[i].asked,
+                     sto_status_name(status));
         if (!cases[i].possible)
             continue;
         assert_int_equal(p.subgroup_size, cases[i].asked);

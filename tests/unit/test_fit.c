@@ -1,5 +1,6 @@
-/* The context that fits, by table, from the rule in DESIGN ("Context"): the trained length when weights and KV fit; else
- * the largest power of two from 4,096 up; else an error. Sizes are chosen so that borders can be worked out by hand. */
+/* The context that fits, by table, from the rule in DESIGN ("Context"): the trained length when weights and KV fit;
+ * else the largest power of two from 4,096 up; else an error. Sizes are chosen so that borders can be worked out by
+ * hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

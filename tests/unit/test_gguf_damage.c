@@ -587,7 +587,8 @@ static void the_program_says_so_too(void **state)
     if (binary == NULL)
         skip();
     (void)snprintf(err_path, sizeof err_path, "%s.err", path);
-    (void)snprintf(command, sizeof command, "'%s' info '%s' > /dev/null 2> '%s'; test $? -eq 3", binary, path, err_path);
+    (void)snprintf(command, sizeof command, "'%s' info '%s' > /dev/null 2> '%s'; test $? -eq 3", binary, path,
+                   err_path);
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         if (lies[i].only_with_data)
             continue;

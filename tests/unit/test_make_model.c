@@ -103,7 +103,8 @@ static void mixtures_are_those_of_real_files(void **state)
 static void the_larger_format_goes_where_the_rule_says(void **state)
 {
     (void)state;
-    struct sto_matrix_place p = {.matrix = STO_MATRIX_DOWN, .n_layers = 8, .n_heads = 8, .n_kv_heads = 2, .n_cols = 512};
+    struct sto_matrix_place p = {
+        .matrix = STO_MATRIX_DOWN, .n_layers = 8, .n_heads = 8, .n_kv_heads = 2, .n_cols = 512};
     static const bool larger[8] = {true, false, false, true, false, false, true, true};
     for (p.layer = 0; p.layer < 8; p.layer++)
         assert_int_equal(sto_mixture_type(sto_mixture_find("Q4_K_M"), &p),

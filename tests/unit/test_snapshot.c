@@ -99,7 +99,8 @@ static void what_is_written_reads_back_equal(void **state)
 static void periods_of_clocks_are_exact(void **state)
 {
     (void)state;
-    static const float periods[] = {1.0f, 10.0f, 83.333333f, 52.083332f, 41.666668f, 0.125f, 999999.0f, 38.46154f, 1.5f};
+    static const float periods[] = {1.0f,   10.0f,     83.333333f, 52.083332f, 41.666668f,
+                                    0.125f, 999999.0f, 38.46154f,  1.5f};
     static char text[32768];
     for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
         struct sto_device_snapshot s;
@@ -212,7 +213,8 @@ static void damaged_text_is_survived(void **state)
     (void)state;
     char *text;
     size_t size;
-    if (sto_file_read(STRATO_SOURCE_DIR "/tests/snapshots/radv-navi21-trixie.txt", 1 << 20, &text, &size, &err) != STO_OK)
+    if (sto_file_read(STRATO_SOURCE_DIR "/tests/snapshots/radv-navi21-trixie.txt", 1 << 20, &text, &size, &err) !=
+        STO_OK)
         fail_msg("%s", err.message);
     for (size_t i = 0; i < size; i++) {
         char *copy = sto_strndup(text, i); /* of exactly that size */

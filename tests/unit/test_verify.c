@@ -90,7 +90,8 @@ static void faulty_run(struct sto_verifier *v, enum sto_kernel kernel)
     if (fault != FAULT_NOT_RUN)
         sto_verify_run(v);
     if (fault != FAULT_NOT_COMPARED && fault != FAULT_NOT_RUN && fault != FAULT_INPUT) {
-        const struct sto_verify_compare compare = {.range = y, .rows = 4, .cols = cols, .stride = 16, .want = want, .bound = 0.001};
+        const struct sto_verify_compare compare = {
+            .range = y, .rows = 4, .cols = cols, .stride = 16, .want = want, .bound = 0.001};
         if (fault == FAULT_PADDING) { /* dense expectations for rows of 12 */
             for (uint32_t i = 0; i < 4 * cols; i++)
                 want[i] = (double)as_floats(x)[i / cols * 16 + i % cols];

@@ -198,7 +198,8 @@ static void recordings_are_cut_at_the_work_bound(void **state)
     const uint64_t bound = sto_device_work_bound(device);
     const struct ProbeArgs args = {.x = a.address, .y = a.address, .n = N, .factor = 2, .addend = 1};
     const struct sto_use use = {a.address, 4 * N, STO_READ_WRITE};
-    struct sto_dispatch d = {.kernel = STO_KERNEL_probe, .args = &args, .groups = {N / 4, 1, 1}, .uses = &use, .n_uses = 1};
+    struct sto_dispatch d = {
+        .kernel = STO_KERNEL_probe, .args = &args, .groups = {N / 4, 1, 1}, .uses = &use, .n_uses = 1};
     sto_record_fill(rec, &a, 0, 4 * N, 0);
     uint32_t expected = 0;
     for (uint32_t i = 0; i < 10; i++) { /* two of these fit into a batch */
@@ -327,7 +328,8 @@ static void buffers_of_all_sizes(void **state)
 {
     (void)state;
     need_device();
-    static const uint64_t sizes[] = {1, 3, 255, 256, 257, 4095, 65537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 150 << 20};
+    static const uint64_t sizes[] = {1,        3, 255, 256, 257, 4095, 65537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1,
+                                     150 << 20};
     enum { N = sizeof sizes / sizeof *sizes };
     struct sto_buffer b[3][N];
     const uint64_t before = sto_device_bytes(device);
@@ -347,7 +349,8 @@ static void buffers_of_all_sizes(void **state)
     const struct sto_buffer *all = &b[0][0];
     for (int i = 0; i < 3 * N; i++) {
         for (int j = 0; j < i; j++)
-            assert_true(all[i].address + all[i].bytes <= all[j].address || all[j].address + all[j].bytes <= all[i].address);
+            assert_true(all[i].address + all[i].bytes <= all[j].address ||
+                        all[j].address + all[j].bytes <= all[i].address);
     }
     for (int i = 0; i < 3 * N; i += 2)
         sto_buffer_destroy(device, &b[0][0] + i);
