@@ -9,6 +9,7 @@
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/status.h"
+#include "runtime/ops/ops.h"
 #include "runtime/vk/device.h"
 
 static const char *const kinds[] = {[STO_DEVICE_OTHER] = "other", [STO_DEVICE_INTEGRATED] = "integrated",
@@ -249,6 +250,50 @@ static enum sto_status print_snapshot(const struct sto_device_snapshot *list, ui
     return STO_OK;
 }
 
+/* Compiles a kernel with these constants (NULL: the plan's) and reports it under this name: to json, and as text unless
+ * quiet. */
+static enum sto_status report_kernel(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,
+                                     const char *name, cJSON *json, bool quiet, struct sto_error *err)
+{
+    struct sto_kernel_stats stats;
+    struct sto_error problem;
+    const enum sto_status compiled = sto_device_kernel_stats(device, kernel, tuning, &stats, &problem);
+    cJSON *row = cJSON_AddObjectToObject(json, name);
+    if (compiled != STO_OK) {
+        (void)sto_fail(err, compiled, "%s", problem.message);
+        (void)cJSON_AddStringToObject(row, "error", problem.message);
+        stats.n = 0;
+    }
+    if (!quiet)
+        (void)printf("%s%s%s\n", name, compiled != STO_OK ? "  " : "", compiled != STO_OK ? problem.message : "");
+    for (uint32_t k = 0; k < stats.n; k++) {
+        (void)cJSON_AddNumberToObject(row, stats.items[k].name, stats.items[k].value);
+        if (!quiet)
+            (void)printf("  %-40s %.10g\n", stats.items[k].name, stats.items[k].value);
+    }
+    return compiled;
+}
+
+/* Reports a kernel with the plan's constants and, for matrix-vector kernels, with those for fewer columns. */
+static enum sto_status report_forms(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
+                                    struct sto_error *err)
+{
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    const struct sto_tuning *planned = &sto_device_get_plan(device)->tuning[kernel];
+    enum sto_status status = report_kernel(device, kernel, NULL, info->name, json, quiet, err);
+    if (strncmp(info->source, "matvec", strlen("matvec")) != 0)
+        return status;
+    for (uint32_t cols = 1; cols < planned->values[3]; cols *= 2) {
+        char name[96];
+        struct sto_tuning tuning = *planned;
+        sto_op_matvec_tuning(&tuning, cols);
+        (void)snprintf(name, sizeof name, "%s columns=%u", info->name, (unsigned)cols);
+        const enum sto_status narrow = report_kernel(device, kernel, &tuning, name, json, quiet, err);
+        status = status == STO_OK ? narrow : status;
+    }
+    return status;
+}
+
 /* Compiles every usable kernel. One that does not compile is named on its row, and makes the command fail at the
  * end. */
 static enum sto_status print_kernels(const struct sto_options *options, struct sto_error *err)
@@ -269,23 +314,8 @@ static enum sto_status print_kernels(const struct sto_options *options, struct s
     for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
         if (!sto_device_get_plan(device)->usable[i])
             continue;
-        const char *name = sto_kernel_get((enum sto_kernel)i)->name;
-        struct sto_kernel_stats stats;
-        struct sto_error problem;
-        const enum sto_status compiled = sto_device_kernel_stats(device, (enum sto_kernel)i, &stats, &problem);
-        cJSON *kernel = cJSON_AddObjectToObject(kernels, name);
-        if (compiled != STO_OK) {
-            status = sto_fail(err, compiled, "%s", problem.message);
-            (void)cJSON_AddStringToObject(kernel, "error", problem.message);
-            stats.n = 0;
-        }
-        if (!options->own.json)
-            (void)printf("%s%s%s\n", name, compiled != STO_OK ? "  " : "", compiled != STO_OK ? problem.message : "");
-        for (uint32_t k = 0; k < stats.n; k++) {
-            (void)cJSON_AddNumberToObject(kernel, stats.items[k].name, stats.items[k].value);
-            if (!options->own.json)
-                (void)printf("  %-40s %.10g\n", stats.items[k].name, stats.items[k].value);
-        }
+        const enum sto_status one = report_forms(device, (enum sto_kernel)i, kernels, options->own.json, err);
+        status = status == STO_OK ? one : status;
     }
     if (options->own.json) {
         const enum sto_status printed = print_json(json, err);

@@ -167,21 +167,29 @@ static void record_columns(const struct product *p)
     }
 }
 
-/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. The plan's rows
- * fit the widest form in registers; one or two columns leave room for twice as many. Neither changes the order of a
- * sum. */
+/* The plan's rows fit the widest form in registers; one or two columns leave room for twice as many. Neither changes
+ * the order of a sum. */
+void sto_op_matvec_tuning(struct sto_tuning *tuning, uint32_t cols)
+{
+    uint32_t specialised = 1;
+    while (specialised < cols)
+        specialised *= 2;
+    if (specialised <= 2)
+        tuning->values[MATVEC_ROWS] *= 2;
+    tuning->values[MATVEC_COLS] = specialised;
+}
+
+/* As many columns at a time as the plan says, with the kernel specialised for 1, 2, 4 or 8 columns. */
 static void record_matvec(struct product *p, uint32_t n)
 {
-    const uint32_t rows = p->tuning.values[MATVEC_ROWS], most = p->tuning.values[MATVEC_COLS];
+    const struct sto_tuning planned = p->tuning;
+    const uint32_t most = planned.values[MATVEC_COLS];
 
     for (p->col0 = 0; p->col0 < n; p->col0 += p->cols) {
         p->cols = n - p->col0 < most ? n - p->col0 : most;
-        uint32_t specialised = 1;
-        while (specialised < p->cols)
-            specialised *= 2;
-        p->tile_rows = specialised <= 2 ? 2 * rows : rows;
-        p->tuning.values[MATVEC_ROWS] = p->tile_rows;
-        p->tuning.values[MATVEC_COLS] = specialised;
+        p->tuning = planned;
+        sto_op_matvec_tuning(&p->tuning, p->cols);
+        p->tile_rows = p->tuning.values[MATVEC_ROWS];
         record_columns(p);
     }
 }

@@ -74,9 +74,10 @@ struct sto_kernel_stats {
     } items[STO_MAX_KERNEL_STATS];
 };
 
-/* Compiles a kernel with the plan's tuning and fills in statistics. Where the driver has none (it lacks
+/* Compiles a kernel with this tuning (NULL: the plan's) and fills in statistics. Where the driver has none (it lacks
  * VK_KHR_pipeline_executable_properties) n is 0; a kernel that does not compile is an error. */
-enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kernel kernel, struct sto_kernel_stats *out,
+enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kernel kernel,
+                                        const struct sto_tuning *tuning, struct sto_kernel_stats *out,
                                         struct sto_error *err);
 
 /* ---- the queue ---- */

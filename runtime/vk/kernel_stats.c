@@ -39,7 +39,8 @@ static void add_executable(struct sto_device *device, VkPipeline pipeline, uint3
     sto_free(list);
 }
 
-enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kernel kernel, struct sto_kernel_stats *out,
+enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kernel kernel,
+                                        const struct sto_tuning *tuning, struct sto_kernel_stats *out,
                                         struct sto_error *err)
 {
     out->n = 0;
@@ -48,7 +49,7 @@ enum sto_status sto_device_kernel_stats(struct sto_device *device, enum sto_kern
                      device->vk.vkGetPipelineExecutableStatisticsKHR != NULL;
     VkPipeline pipeline = VK_NULL_HANDLE;
     const enum sto_status status = sto_pipeline_make(
-        device, kernel, NULL, has ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline, err);
+        device, kernel, tuning, has ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline, err);
     if (status != STO_OK)
         return status;
     uint32_t n = 0;

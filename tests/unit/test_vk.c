@@ -534,7 +534,7 @@ static void kernels_are_made_ahead_on_threads(void **state)
     must(sto_device_prepare(second, kernels, 0, &err), &err);
     for (uint32_t i = 0; i < n && i < 3; i++) {
         struct sto_kernel_stats stats;
-        must(sto_device_kernel_stats(second, kernels[i], &stats, &err), &err);
+        must(sto_device_kernel_stats(second, kernels[i], NULL, &stats, &err), &err);
         assert_true(stats.n <= STO_MAX_KERNEL_STATS);
     }
     sto_device_close(second);
