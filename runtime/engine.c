@@ -33,6 +33,7 @@ static enum sto_status check_params(struct sto_engine *e, struct sto_error *err)
     if (quantised && h->head_dim % 32 != 0)
         return sto_fail(err, STO_ERR_USAGE, "a %s KV cache needs heads of a multiple of 32, this model's are %u wide",
                         sto_type_name(p->kv_type), h->head_dim);
+    e->kv_type = p->kv_type == STO_TYPE_Q4_0 ? STO_TYPE_IQ4_NL : p->kv_type;
     if (p->ubatch_tokens == 0)
         p->ubatch_tokens = DEFAULT_UBATCH;
     if (p->ubatch_tokens > MAX_UBATCH)
@@ -100,7 +101,7 @@ static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *e
 {
     const struct sto_hparams *h = &e->model->h;
     e->kv_pages = (e->info.ctx_tokens + KV_PAGE - 1) / KV_PAGE;
-    e->kv_page_bytes = sto_kv_page_bytes(e->params.kv_type, h->n_kv_heads, h->head_dim);
+    e->kv_page_bytes = sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim);
     e->kv = sto_calloc(h->n_layers, sizeof *e->kv);
     if (e->kv == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", h->n_layers);
@@ -112,7 +113,7 @@ static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *e
     for (uint32_t l = 0; l < h->n_layers; l++) {
         const uint64_t table = e->kv_table.address + l * layer_bytes;
         /* Hazards: the table's rows stand for the pages they point to, whichever session's those are. */
-        e->kv[l] = (struct sto_kv_layer){.type = e->params.kv_type, .table = table, .pages = e->kv_pages,
+        e->kv[l] = (struct sto_kv_layer){.type = e->kv_type, .table = table, .pages = e->kv_pages,
                                          .n_kv_heads = h->n_kv_heads, .head_dim = h->head_dim,
                                          .base = table, .bytes = layer_bytes};
     }
@@ -166,7 +167,7 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
         e->info.ubatch_tokens = min_u32(e->info.ubatch_tokens, e->params.ctx_tokens);
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
     e->info.kv_bytes_per_token =
-        sto_kv_page_bytes(e->params.kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
+        sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
     count_reads(e);
     const enum sto_status status = sto_weights_plan(e, piece_bytes, err);
     return status == STO_OK ? choose_context(e, piece_bytes, err) : status;
@@ -185,7 +186,7 @@ static enum sto_status prepare_kernels(struct sto_engine *e, struct sto_error *e
             types[e->model->weights[i].type] = true;
     }
     const enum sto_type embd = e->weights.weights[sto_device_weight_index(STO_W_TOKEN_EMBD, 0)].type;
-    const uint32_t n = sto_op_list_kernels(&ops, types, embd, e->params.kv_type, kernels);
+    const uint32_t n = sto_op_list_kernels(&ops, types, embd, e->kv_type, kernels);
     return sto_device_prepare(e->device, kernels, n, err);
 }
 

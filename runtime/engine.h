@@ -29,6 +29,7 @@ struct sto_engine {
     /* KV: every session has pages of its own; the table finds them */
     struct sto_buffer kv_table;    /* uint64 [n_layers, STO_MAX_SEQUENCES, kv_pages] */
     struct sto_kv_layer *kv;       /* [n_layers] */
+    enum sto_type kv_type;         /* how the cache is stored: IQ4_NL where Q4_0 was asked for */
     uint32_t kv_pages;             /* per sequence */
     uint64_t kv_page_bytes;        /* one layer */
     bool sequence_used[STO_MAX_SEQUENCES];

@@ -138,7 +138,8 @@ uint32_t sto_model_n_layers(const struct sto_model *model);
 struct sto_engine_params {
     uint32_t ctx_tokens;    /* 0: fitted, see DESIGN "Context"; else 1 to the trained length                  */
     uint32_t ubatch_tokens; /* prompt tokens that go through the layers at once; 0: 512                       */
-    enum sto_type kv_type;  /* STO_TYPE_F32, F16, Q8_0 or Q4_0; kv_type_set false: F16                        */
+    enum sto_type kv_type;  /* STO_TYPE_F32, F16, Q8_0 or Q4_0; kv_type_set false: F16. Q4_0 stands for 4.5
+                               bits per value; they are IQ4_NL blocks, which lose less in as many bytes          */
     bool kv_type_set;
     enum sto_math math;
     bool deterministic;   /* with STO_MATH_EXACT: a token's logits do not depend on what shares its batch      */

@@ -39,7 +39,7 @@ static const struct sto_option sto_engine_table_lines[] = {
      RANGE(1, UINT32_MAX)},
     {"--ubatch", NULL, "N", "prompt tokens that go through the layers at once", STO_OPTION_U32,
      AT(common.ubatch_tokens), RANGE(1, 65536)},
-    {"--kv", NULL, "FORMAT", "how keys and values are stored", STO_OPTION_CHOICE, AT(common.kv_type),
+    {"--kv", NULL, "FORMAT", "how keys and values are stored: 32, 16, 8.5 or 4.5 bits each", STO_OPTION_CHOICE, AT(common.kv_type),
      GIVEN(common.kv_type_set), .choices = kv_choices, .show_default = true},
     {"--math", NULL, "KIND", "auto: the fastest path measured; exact: float products only", STO_OPTION_CHOICE,
      AT(common.math), .choices = math_choices, .show_default = true},

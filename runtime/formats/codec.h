@@ -43,5 +43,6 @@ void sto_decode_mxfp4(const uint8_t *src, float *dst);
 
 void sto_encode_q8_0(const float *src, uint8_t *dst);
 void sto_encode_q4_0(const float *src, uint8_t *dst);
+void sto_encode_iq4_nl(const float *src, uint8_t *dst);
 
 #endif

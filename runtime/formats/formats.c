@@ -110,6 +110,7 @@ static bool encode_block(enum sto_type type, const float *src, uint8_t *dst)
     case STO_TYPE_F16: sto_store_u16(dst, sto_f32_to_f16(*src)); return true;
     case STO_TYPE_BF16: sto_store_u16(dst, sto_f32_to_bf16(*src)); return true;
     case STO_TYPE_Q4_0: sto_encode_q4_0(src, dst); return true;
+    case STO_TYPE_IQ4_NL: sto_encode_iq4_nl(src, dst); return true;
     case STO_TYPE_Q8_0: sto_encode_q8_0(src, dst); return true;
     default: return false;
     }

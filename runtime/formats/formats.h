@@ -33,8 +33,8 @@ uint64_t sto_type_bytes(enum sto_type type, uint64_t n);
 /* dst[0..n) f32 from n elements of packed src (any alignment); n a multiple of block_elems. */
 void sto_decode(enum sto_type type, const void *src, float *dst, size_t n);
 
-/* Packs n floats. Supported: F32, F16, BF16, Q4_0, Q8_0 (what KV caches and activations use); others assert.
- * Rounding: to nearest even for f16 and bf16; Q8_0 and Q4_0 as shaders/lib/kv.glsl does it, bit for bit. */
+/* Packs n floats. Supported: F32, F16, BF16, Q4_0, Q8_0, IQ4_NL; others assert.
+ * Rounding: to nearest even for f16 and bf16; Q8_0 and IQ4_NL as shaders/lib/kv.glsl does it, bit for bit. */
 void sto_encode(enum sto_type type, const float *src, void *dst, size_t n);
 
 float sto_f16_to_f32(uint16_t h);

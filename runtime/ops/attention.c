@@ -28,7 +28,7 @@ static enum sto_kernel decode_kernel(enum sto_type type)
     case STO_TYPE_F32: return STO_KERNEL_attn_decode_f32;
     case STO_TYPE_F16: return STO_KERNEL_attn_decode_f16;
     case STO_TYPE_Q8_0: return STO_KERNEL_attn_decode_q8_0;
-    case STO_TYPE_Q4_0: return STO_KERNEL_attn_decode_q4_0;
+    case STO_TYPE_IQ4_NL: return STO_KERNEL_attn_decode_iq4_nl;
     default: return STO_KERNEL_COUNT;
     }
 }
@@ -39,7 +39,7 @@ static enum sto_kernel prefill_kernel(enum sto_type type)
     case STO_TYPE_F32: return STO_KERNEL_attn_prefill_f32;
     case STO_TYPE_F16: return STO_KERNEL_attn_prefill_f16;
     case STO_TYPE_Q8_0: return STO_KERNEL_attn_prefill_q8_0;
-    case STO_TYPE_Q4_0: return STO_KERNEL_attn_prefill_q4_0;
+    case STO_TYPE_IQ4_NL: return STO_KERNEL_attn_prefill_iq4_nl;
     default: return STO_KERNEL_COUNT;
     }
 }
@@ -53,7 +53,7 @@ uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t 
 static bool shapes_fit(const struct sto_op_attention_args *a)
 {
     const uint32_t d = a->kv.head_dim, n_kv = a->kv.n_kv_heads;
-    const uint32_t multiple = a->kv.type == STO_TYPE_Q8_0 || a->kv.type == STO_TYPE_Q4_0 ? 32 : 8;
+    const uint32_t multiple = a->kv.type == STO_TYPE_Q8_0 || a->kv.type == STO_TYPE_IQ4_NL ? 32 : 8;
     return decode_kernel(a->kv.type) != STO_KERNEL_COUNT && d > 0 && d <= 512 && d % multiple == 0 && n_kv > 0 &&
            a->n_heads % n_kv == 0 && a->q.rows == a->o.rows && a->q.cols >= a->n_heads * d &&
            a->q.stride % 4 == 0 && a->o.cols == a->n_heads * d && a->o.stride == a->o.cols && a->o.rows <= 65535 &&

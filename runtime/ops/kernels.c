@@ -25,7 +25,7 @@ static void add_kv(struct list *list, enum sto_type kv_type)
         {STO_TYPE_F32, STO_KERNEL_rope_kv_f32, STO_KERNEL_attn_decode_f32, STO_KERNEL_attn_prefill_f32},
         {STO_TYPE_F16, STO_KERNEL_rope_kv_f16, STO_KERNEL_attn_decode_f16, STO_KERNEL_attn_prefill_f16},
         {STO_TYPE_Q8_0, STO_KERNEL_rope_kv_q8_0, STO_KERNEL_attn_decode_q8_0, STO_KERNEL_attn_prefill_q8_0},
-        {STO_TYPE_Q4_0, STO_KERNEL_rope_kv_q4_0, STO_KERNEL_attn_decode_q4_0, STO_KERNEL_attn_prefill_q4_0},
+        {STO_TYPE_IQ4_NL, STO_KERNEL_rope_kv_iq4_nl, STO_KERNEL_attn_decode_iq4_nl, STO_KERNEL_attn_prefill_iq4_nl},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].type == kv_type) {

@@ -72,7 +72,7 @@ void sto_op_step_begin(struct sto_ops *ops, const struct sto_op_step_args *a);
 
 /* One layer's KV cache as kernels see it. */
 struct sto_kv_layer {
-    enum sto_type type;     /* F32, F16, Q8_0, Q4_0                                        */
+    enum sto_type type;     /* F32, F16, Q8_0, IQ4_NL                                      */
     uint64_t table;         /* device address: uint64 [sequences, pages] of page addresses */
     uint32_t pages;         /* per sequence                                                */
     uint32_t n_kv_heads, head_dim;

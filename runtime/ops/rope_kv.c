@@ -15,7 +15,7 @@ static enum sto_kernel kernel_for(enum sto_type type)
     case STO_TYPE_F32: return STO_KERNEL_rope_kv_f32;
     case STO_TYPE_F16: return STO_KERNEL_rope_kv_f16;
     case STO_TYPE_Q8_0: return STO_KERNEL_rope_kv_q8_0;
-    case STO_TYPE_Q4_0: return STO_KERNEL_rope_kv_q4_0;
+    case STO_TYPE_IQ4_NL: return STO_KERNEL_rope_kv_iq4_nl;
     default: return STO_KERNEL_COUNT;
     }
 }
@@ -23,7 +23,7 @@ static enum sto_kernel kernel_for(enum sto_type type)
 static bool shapes_fit(const struct sto_op_rope_kv_args *a)
 {
     const uint32_t d = a->kv.head_dim, n_heads = a->n_heads + 2 * a->kv.n_kv_heads;
-    const uint32_t multiple = a->kv.type == STO_TYPE_Q8_0 || a->kv.type == STO_TYPE_Q4_0 ? 32 : 8;
+    const uint32_t multiple = a->kv.type == STO_TYPE_Q8_0 || a->kv.type == STO_TYPE_IQ4_NL ? 32 : 8;
     return kernel_for(a->kv.type) != STO_KERNEL_COUNT && d > 0 && d <= 512 && d % multiple == 0 &&
            a->rope_dims <= d && a->rope_dims % 2 == 0 && a->rope_kind <= ROPE_NEOX && a->qkv.cols == n_heads * d &&
            a->qkv.stride == a->qkv.cols && a->qkv.rows <= 65535 && a->kv.pages > 0;

@@ -158,7 +158,7 @@ static void dispatch_prefill(struct sto_verifier *v, const struct sto_op_attenti
     const enum sto_kernel kernel = a->kv.type == STO_TYPE_F32    ? STO_KERNEL_attn_prefill_f32
                                    : a->kv.type == STO_TYPE_F16  ? STO_KERNEL_attn_prefill_f16
                                    : a->kv.type == STO_TYPE_Q8_0 ? STO_KERNEL_attn_prefill_q8_0
-                                                                 : STO_KERNEL_attn_prefill_q4_0;
+                                                                 : STO_KERNEL_attn_prefill_iq4_nl;
     sto_verify_dispatch(v, kernel, &args, groups, a->kv.n_kv_heads, 1);
 }
 
@@ -192,9 +192,9 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
         .scale = 1 / sqrtf((float)c->head_dim), .softcap = c->softcap,
     };
     struct sto_ops *ops = sto_verify_ops(v);
-    for (int k = STO_KERNEL_attn_prefill_f32; k <= STO_KERNEL_attn_prefill_q4_0; k++)
-        sto_verify_plan(v)->tuning[k].values[2] =
-            0; /* these are short: the operation shall not choose another kernel */
+    /* These are short: the operation shall not choose another kernel. */
+    for (int k = STO_KERNEL_attn_prefill_f32; k <= STO_KERNEL_attn_prefill_iq4_nl; k++)
+        sto_verify_plan(v)->tuning[k].values[2] = 0;
     ops->deterministic = c->deterministic;
     sto_op_step_begin(ops, &step_args);
     if (c->prefill_groups > 0)

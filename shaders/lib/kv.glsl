@@ -7,6 +7,7 @@
 //   kv_read8(base, row, e)   elements e..e+7; e a multiple of 8
 //   kv_write(base, row, first, n)   n elements from a multiple of 32 on, at most 32, by one invocation; the source
 //                                   defines KV_WRITE and kv_element(i): element i of the row
+// The 4-bit format is IQ4_NL: as many bytes as Q4_0, a tenth less error, since its 16 values lie closer near zero.
 // Bytes are those of sto_encode (runtime/formats/encode.c): the same steps from adds, multiplies and integers, kept
 // apart by `precise`.
 #ifndef LIB_KV_GLSL
@@ -21,10 +22,10 @@ const uint KV_BLOCK_BYTES = 4, KV_BLOCK = 1;
 const uint KV_BLOCK_BYTES = 2, KV_BLOCK = 1;
 #elif defined(WEIGHT_Q8_0)
 const uint KV_BLOCK_BYTES = 34, KV_BLOCK = 32;
-#elif defined(WEIGHT_Q4_0)
+#elif defined(WEIGHT_IQ4_NL)
 const uint KV_BLOCK_BYTES = 18, KV_BLOCK = 32;
 #else
-#error "KV format: F32, F16, Q8_0 or Q4_0"
+#error "KV format: F32, F16, Q8_0 or IQ4_NL"
 #endif
 
 uint kv_row_bytes(uint head_dim)
@@ -90,13 +91,19 @@ KvEight kv_read8(uint64_t base, uint row, uint e)
     return KvEight(d * kv_signed4(base, quants), d * kv_signed4(base, quants + 4u));
 }
 
-#elif defined(WEIGHT_Q4_0)
+#elif defined(WEIGHT_IQ4_NL)
 
-// Four nibbles, low or high ones, of four bytes on a 2-byte boundary, less 8.
+#include "lib/iq4_table.glsl"
+
+float kv_value(uint nibble)
+{
+    return float(bitfieldExtract(int(IQ4_TABLE[nibble >> 2]), int(nibble & 3u) * 8, 8));
+}
+// Four nibbles, low or high ones, of four bytes on a 2-byte boundary, as values of the table.
 vec4 kv_nibbles4(uint64_t base, uint offset, uint shift)
 {
     const uint q = (read_u16(base, offset) | read_u16(base, offset + 2u) << 16) >> shift;
-    return vec4(q & 15u, q >> 8 & 15u, q >> 16 & 15u, q >> 24 & 15u) - 8.0;
+    return vec4(kv_value(q & 15u), kv_value(q >> 8 & 15u), kv_value(q >> 16 & 15u), kv_value(q >> 24 & 15u));
 }
 vec4 kv_read4(uint64_t base, uint row, uint e)
 {
@@ -197,11 +204,19 @@ void kv_write(uint64_t base, uint row, uint first, uint n)
 
 #else
 
-uint kv_nibble(float x, float id)
+// The nearest entry of the table: how many of the middles between neighbours v has reached.
+uint kv_nibble(float v)
 {
-    precise const float scaled = x * id;
-    precise const float shifted = scaled + 8.5;
-    return uint(kv_clamp(shifted, 0, 15));
+    const float middles[15] = float[15](-115.5, -93.5, -74.0, -57.0, -42.0, -28.5, -16.0, -4.5, 7.0, 19.0, 31.5, 45.5,
+                                        61.0, 79.0, 101.0);
+    uint n = 0;
+    for (uint i = 0; i < 15; i++)
+        n += v >= middles[i] ? 1u : 0u;
+    return n;
+}
+float kv_saturate_f16(float d)
+{
+    return d > 65504.0 ? 65504.0 : d < -65504.0 ? -65504.0 : d;
 }
 void kv_write(uint64_t base, uint row, uint first, uint n)
 {
@@ -209,15 +224,29 @@ void kv_write(uint64_t base, uint row, uint first, uint n)
     float extreme = 0.0;
     for (uint i = 0; i < 32; i++)
         extreme = abs(kv_element(first + i)) > abs(extreme) ? kv_element(first + i) : extreme;
-    const float scale = extreme * -0.125;
-    const float d = scale > 65504.0 ? 65504.0 : scale < -65504.0 ? -65504.0 : scale;
-    const uint stored = kv_f16_bits(d);
-    const float id = (stored & 0x7fffu) != 0u ? kv_reciprocal(d) : 0.0;
-    store_u16(base, at, stored);
-    for (uint i = 0; i < 16; i += 2) {
-        const uint q0 = kv_nibble(kv_element(first + i), id) | kv_nibble(kv_element(first + 16u + i), id) << 4;
-        const uint q1 = kv_nibble(kv_element(first + i + 1u), id) | kv_nibble(kv_element(first + 17u + i), id) << 4;
-        store_u16(base, at + 2u + i, q0 | q1 << 8);
+    precise const float scale = extreme * (-1.0 / 127.0);
+    const float start = kv_saturate_f16(scale);
+    const bool zero = (kv_f16_bits(start) & 0x7fffu) == 0u;
+    const float id = zero ? 0.0 : kv_reciprocal(start);
+    uint words[4] = uint[4](0u, 0u, 0u, 0u);
+    precise float num = 0.0;
+    float den = 0.0;
+    for (uint i = 0; i < 32; i++) {
+        const float x = kv_element(first + i);
+        precise const float v = x * id;
+        const uint nibble = kv_nibble(v);
+        precise const float product = x * kv_value(nibble);
+        num = num + product;
+        den += kv_value(nibble) * kv_value(nibble);
+        words[i % 16u / 4u] |= nibble << (i % 4u * 8u + i / 16u * 4u);
+    }
+    precise const float inverse = kv_reciprocal(den * (1.0 / 1024.0));
+    precise const float quotient = num * inverse;
+    precise const float best = quotient * (1.0 / 1024.0);
+    store_u16(base, at, zero ? 0u : kv_f16_bits(kv_saturate_f16(best)));
+    for (uint i = 0; i < 4; i++) {
+        store_u16(base, at + 2u + i * 4u, words[i] & 0xffffu);
+        store_u16(base, at + 4u + i * 4u, words[i] >> 16);
     }
 }
 
