@@ -39,11 +39,23 @@ static bool has_key(const struct reader *r, const char *suffix)
     return sto_gguf_find(r->gguf, key) != NULL;
 }
 
+/* Whole numbers in full, as the file has them. */
+static void number_text(double value, char *text, size_t size)
+{
+    const bool whole = value == floor(value) && fabs(value) < 1e10;
+    (void)snprintf(text, size, whole ? "%.0f" : "%.9g", value);
+}
+
 static void check_range(struct reader *r, const char *key, double value, double lowest, double highest)
 {
-    if (r->status == STO_OK && !(value >= lowest && value <= highest))
-        r->status = sto_fail(r->err, STO_ERR_MODEL, "%s: %s is %.9g, expected %.9g to %.9g",
-                             sto_gguf_path(r->gguf), key, value, lowest, highest);
+    char is[32], low[32], high[32];
+    if (r->status != STO_OK || (value >= lowest && value <= highest))
+        return;
+    number_text(value, is, sizeof is);
+    number_text(lowest, low, sizeof low);
+    number_text(highest, high, sizeof high);
+    r->status = sto_fail(r->err, STO_ERR_MODEL, "%s: %s is %s, expected %s to %s", sto_gguf_path(r->gguf), key, is, low,
+                         high);
 }
 
 static uint32_t need_u32(struct reader *r, const char *suffix, uint32_t lowest, uint32_t highest)

@@ -1,5 +1,6 @@
 /* strato run: generates text from a prompt, streamed to stdout; a summary goes to stderr. */
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +17,17 @@
 struct output {
     bool json;     /* text is collected, not streamed */
     char last;     /* last byte written               */
-    bool broken;   /* stdout takes no more            */
+    int broken;    /* errno since stdout takes no more; 0: it does */
     struct sto_callbacks callbacks;
 };
+
+/* Writes through to stdout, and notes why when that fails. */
+static void put(struct output *o, const char *text, size_t size)
+{
+    errno = 0;
+    if (o->broken == 0 && (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0))
+        o->broken = errno != 0 ? errno : EIO;
+}
 
 static bool write_text(void *user, const char *text, size_t size)
 {
@@ -26,9 +35,9 @@ static bool write_text(void *user, const char *text, size_t size)
     if (o->json)
         return sto_cli_interrupted();
     sto_term_clear();
-    o->broken = fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0;
+    put(o, text, size);
     o->last = text[size - 1];
-    return o->broken || sto_cli_interrupted();
+    return o->broken != 0 || sto_cli_interrupted();
 }
 
 static bool show_prompt(void *user, size_t done, size_t total)
@@ -71,7 +80,7 @@ static cJSON *id_array(const uint32_t *ids, size_t n)
     return array;
 }
 
-static enum sto_status print_json(const struct sto_stack *s, const struct sto_generate_result *r,
+static enum sto_status print_json(const struct sto_stack *s, const struct sto_generate_result *r, struct output *out,
                                   struct sto_error *err)
 {
     cJSON *o = cJSON_CreateObject();
@@ -97,7 +106,8 @@ static enum sto_status print_json(const struct sto_stack *s, const struct sto_ge
     cJSON_Delete(o);
     if (text == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for the JSON object");
-    (void)puts(text);
+    put(out, text, strlen(text));
+    put(out, "\n", 1);
     cJSON_free(text);
     return STO_OK;
 }
@@ -191,12 +201,13 @@ static enum sto_status run(struct run *r, struct sto_error *err)
     sto_cli_on_interrupt(NULL, NULL);
     sto_term_clear();
     if (!r->output.json && r->result.text_size > 0 && r->output.last != '\n')
-        (void)putchar('\n');
+        put(&r->output, "\n", 1);
     if (r->output.json && r->result.text != NULL) {
-        const enum sto_status printed = print_json(&r->stack, &r->result, status == STO_OK ? err : NULL);
+        const enum sto_status printed = print_json(&r->stack, &r->result, &r->output, status == STO_OK ? err : NULL);
         status = status != STO_OK ? status : printed;
     }
-    (void)fflush(stdout);
+    if (r->output.broken != 0 && status == STO_OK)
+        status = sto_fail(err, STO_ERR_FAILED, "cannot write to standard output: %s", strerror(r->output.broken));
     if (!r->options->common.quiet && r->result.n_tokens > 0)
         print_summary(&r->stack, &r->result);
     return status;

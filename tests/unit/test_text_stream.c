@@ -100,7 +100,7 @@ static void send(const char *text, size_t size, const struct stop_set *set, uint
 
 static void every_cut_of_every_short_text(void **state)
 {
-    enum { LENGTH = 6, LETTERS = 4 };
+    enum { LENGTH = 5, LETTERS = 4 };
     (void)state;
     for (size_t k = 0; k < sizeof sets / sizeof sets[0]; k++) {
         for (uint32_t code = 0; code < 1u << (2 * LENGTH); code++) {

@@ -1,0 +1,314 @@
+"""strato run: prompts, options, output, streaming, Ctrl-C, pipes that close, terminals."""
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import (BINARY, DEMO, Result, check, check_clean, environment, expect_error, good, main, path, strato,
+                     test, write)
+
+LONG = ["run", DEMO, "--raw", "-p", "Once upon a time", "--ignore-eos", "--temp", "0"]
+
+
+def run_json(*args, **more):
+    result = good("run", DEMO, "--json", *args, **more)
+    check(result.out.endswith(b"\n") and result.out.count(b"\n") == 1, "not one line of JSON", result)
+    return json.loads(result.out)
+
+
+def start(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=None):
+    return subprocess.Popen([BINARY] + [str(a) for a in args], stdin=stdin, stdout=stdout, stderr=stderr,
+                            env=env or environment())
+
+
+def finish(process, out=b""):
+    more, err = process.communicate(timeout=300)
+    result = Result(process.args[1:], process.returncode, out + (more or b""), err or b"")
+    check_clean(result)
+    return result
+
+
+# ---- prompts ----
+
+@test
+def a_prompt_comes_from_p_from_a_file_or_from_stdin():
+    prompt = "What is the opposite of big?"
+    by_p = good("run", DEMO, "-p", prompt, "--temp", "0")
+    by_file = good("run", DEMO, "-f", write("prompt.txt", prompt.encode()), "--temp", "0")
+    by_stdin = good("run", DEMO, "--temp", "0", input=prompt.encode())
+    check(by_p.out == by_file.out == by_stdin.out, "three ways give different texts", by_file)
+    check(len(by_p.out) > 2 and by_p.out.endswith(b"\n"), "no text", by_p)
+    expect_error(strato("run", DEMO, "-p", "x", "-f", path("prompt.txt")), 2, "-p and -f")
+
+
+@test
+def only_text_goes_to_stdout_and_the_summary_to_stderr():
+    result = good("run", DEMO, "-p", "Hello!", "--temp", "0", "-n", "8")
+    value = run_json("-p", "Hello!", "--temp", "0", "-n", "8")
+    check(result.out.decode().rstrip("\n") == value["text"].rstrip("\n"), "stdout is not the text", result)
+    lines = result.err.decode().strip().split("\n")
+    check(len(lines) == 1 and re.match(r"prompt \d+ tokens, .*/s; generated \d+, .*GB/s.*ended by (end|length)",
+                                       lines[0]), "no one-line summary", result)
+    quiet = good("run", DEMO, "-p", "Hello!", "--temp", "0", "-n", "8", "-q")
+    check(quiet.err == b"" and quiet.out == result.out, "-q is not silent", quiet)
+
+
+@test
+def json_holds_text_ids_and_timings():
+    value = run_json("-p", "What is 27 + 45?", "--temp", "0")
+    check(isinstance(value["text"], str) and value["text"] != "", "text")
+    for key in ("tokens", "prompt_tokens"):
+        check(len(value[key]) > 0 and all(isinstance(i, int) and i >= 0 for i in value[key]), key)
+    check(all(isinstance(v, (int, float)) and v >= 0 for v in value["timings"].values()), "timings")
+    check({"prompt_ms", "generate_ms", "prompt_per_second", "generate_per_second"} <= set(value["timings"]), "timings")
+    check(value["stop"] == "end", "stop is %s" % value["stop"])
+    raw = run_json("-p", "What is 27 + 45?", "--raw", "-n", "1")
+    check(len(raw["prompt_tokens"]) < len(value["prompt_tokens"]), "--raw has as many tokens as a chat turn")
+
+
+@test
+def unusual_prompts_are_taken_as_bytes():
+    for name, data in (("invalid", b"caf\xff\xfe \xe2\x82 end"), ("nul", b"one\0two\0\0three"), ("empty", b""),
+                       ("control", b"\x1b[2J\x07\r\n"), ("emoji", "\U0001f642 \u00e9".encode())):
+        result = good("run", DEMO, "-f", write(name, data), "-n", "4", "--temp", "0")
+        result.out.decode("utf-8")
+    by_file = json.loads(good("run", DEMO, "-f", path("nul"), "--json", "-n", "1", "--raw").out)
+    cut = json.loads(good("run", DEMO, "-p", "one", "--json", "-n", "1", "--raw").out)
+    check(len(by_file["prompt_tokens"]) > len(cut["prompt_tokens"]), "the prompt ends at NUL")
+    expect_error(strato("run", DEMO, "-p", "", "--raw"), 2, "empty")
+    bad = strato("run", DEMO, "-p", b"bad \xff\xfe bytes", "-n", "2")
+    check(bad.code == 0, "invalid UTF-8 as an argument", bad)
+
+
+@test
+def a_prompt_longer_than_the_context_is_an_error_with_both_numbers():
+    long = write("long.txt", b"word and another " * 5000)
+    result = strato("run", DEMO, "-f", long)
+    expect_error(result, 2, "tokens long", "--ctx")
+    numbers = [int(n) for n in re.findall(r"\d{2,}", result.err.decode())]
+    check(511 in numbers and any(n > 5000 for n in numbers), "the numbers are not there", result)
+    expect_error(strato("run", DEMO, "-p", "Hello there", "--ctx", "1"), 2, "room for 0")
+    expect_error(strato("run", DEMO, "-p", "x", "--ctx", "1000000"), 2, "1000000", "512")
+
+
+# ---- sampling ----
+
+@test
+def temperature_0_and_seeds_are_reproducible():
+    args = ["-p", "Tell me a story.", "-n", "24"]
+    greedy = [run_json(*args, "--temp", "0", "--seed", s)["tokens"] for s in (1, 2)]
+    check(greedy[0] == greedy[1], "greedy depends on the seed")
+    seeds = [run_json(*args, "--temp", "1.2", "--top-p", "1", "--min-p", "0", "--seed", s)["tokens"]
+             for s in (7, 7, 8, 9, 10)]
+    check(seeds[0] == seeds[1], "one seed, two texts")
+    check(len({tuple(s) for s in seeds[1:]}) > 1, "four seeds, one text")
+
+
+@test
+def n_stop_strings_and_ignore_eos_end_a_generation():
+    value = run_json("-p", "Tell me a story.", "-n", "7", "--temp", "0")
+    check(len(value["tokens"]) == 7 and value["stop"] == "length", "-n 7 gave %d" % len(value["tokens"]))
+    whole = run_json("-p", "Tell me a story.", "-n", "60", "--temp", "0")["text"]
+    word = whole.split()[5]
+    value = run_json("-p", "Tell me a story.", "-n", "60", "--temp", "0", "--stop", "never there", "--stop", word)
+    check(value["stop"] == "stop" and value["text"] == whole[:whole.index(word)], "stopped at %r" % value["text"])
+    streamed = good("run", DEMO, "-p", "Tell me a story.", "-n", "60", "--temp", "0", "--stop", word)
+    check(streamed.out.decode().rstrip("\n") == whole[:whole.index(word)].rstrip("\n"), "a stop string leaks", streamed)
+    short = run_json("-p", "What is 12 + 30?", "--temp", "0")
+    on = run_json("-p", "What is 12 + 30?", "--temp", "0", "--ignore-eos", "-n", len(short["tokens"]) + 5)
+    check(short["stop"] == "end" and len(on["tokens"]) == len(short["tokens"]) + 5, "--ignore-eos ended")
+    check(on["tokens"][:len(short["tokens"])] == short["tokens"], "--ignore-eos changes what comes before")
+
+
+@test
+def the_context_ends_a_generation():
+    value = run_json("-p", "Hello", "--raw", "--ignore-eos", "--ctx", "20", "-n", "all")
+    check(value["stop"] == "context" and len(value["tokens"]) + len(value["prompt_tokens"]) == 21,
+          "%s after %d" % (value["stop"], len(value["tokens"])))
+
+
+@test
+def a_logit_bias_forbids_and_forces():
+    first = run_json("-p", "Hello!", "--temp", "0", "-n", "1")["tokens"][0]
+    other = run_json("-p", "Hello!", "--temp", "0", "-n", "1", "--logit-bias", "%d=-inf" % first)["tokens"][0]
+    check(other != first, "a forbidden token came")
+    forced = run_json("-p", "Hello!", "-n", "3", "--logit-bias", "300=1000")["tokens"]
+    check(forced == [300] * 3, "a forced token did not come: %s" % forced)
+
+
+@test
+def kv_formats_and_batches_run():
+    texts = {}
+    for kv in ("f32", "f16", "q8_0", "q4_0"):
+        texts[kv] = run_json("-p", "What is 12 + 30?", "--temp", "0", "-n", "6", "--kv", kv, "--ubatch", "3")["text"]
+    check(texts["f32"] == texts["f16"], "f32 and f16 differ: %s" % texts)
+    exact = ["--math", "exact", "--deterministic", "--temp", "0", "-n", "20", "-p", "Tell me a story."]
+    check(run_json(*exact)["tokens"] == run_json(*exact, "--ubatch", "5")["tokens"], "batches change the tokens")
+
+
+# ---- streaming and stopping ----
+
+@test
+def text_streams_before_the_end():
+    process = start(*LONG, "-n", "450")
+    first = os.read(process.stdout.fileno(), 4096)
+    check(len(first) > 0 and process.poll() is None, "the first bytes came with the end")
+    second = os.read(process.stdout.fileno(), 4096)
+    check(len(second) > 0, "nothing after the first bytes")
+    result = finish(process, first + second)
+    check(result.code == 0, "exit code", result)
+    result.out.decode("utf-8")
+
+
+@test
+def ctrl_c_keeps_what_was_generated():
+    whole = good(*LONG, "-n", "450").out
+    process = start(*LONG, "-n", "450")
+    first = os.read(process.stdout.fileno(), 4096)
+    check(process.poll() is None, "too fast to be stopped")
+    process.send_signal(signal.SIGINT)
+    result = finish(process, first)
+    check(result.code == 0, "exit code %d" % result.code, result)
+    check(b"ended by cancelled" in result.err and result.err.count(b"\n") == 1, "no summary", result)
+    check(result.out.endswith(b"\n") and whole.startswith(result.out[:-1]) and len(result.out) < len(whole),
+          "the text is not a beginning of the whole", result)
+
+
+@test
+def ctrl_c_with_json_gives_the_whole_object():
+    process = start(*LONG, "-n", "450", "--json", stderr=subprocess.PIPE)
+    time.sleep(0.01)  # any moment will do: before, while loading, in the middle
+    for _ in range(2000):
+        if process.poll() is not None or b"libvulkan" in open("/proc/%d/maps" % process.pid, "rb").read():
+            break
+        time.sleep(0.005)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    result = finish(process)
+    if result.code == 0:
+        value = json.loads(result.out)
+        check(value["stop"] in ("cancelled", "length"), "stop is %s" % value["stop"], result)
+    else:
+        check(result.code in (1, -signal.SIGINT), "exit code", result)
+
+
+@test
+def a_second_ctrl_c_ends_the_program_at_once():
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, 1031, 4096)  # F_SETPIPE_SZ
+    os.set_blocking(writer, False)
+    filled = os.write(writer, b"x" * 4090)  # all but a few bytes: the program soon waits in a write
+    os.set_blocking(writer, True)
+    process = start(*LONG, "-n", "450", stdout=writer)
+    os.close(writer)
+    for _ in range(6000):
+        with open("/proc/%d/syscall" % process.pid) as f:
+            if f.read().startswith("1 0x1 "):  # write(1, ...)
+                break
+        time.sleep(0.01)
+    else:
+        check(False, "the program never waited for the pipe")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    check(process.poll() is None, "the first Ctrl-C did not wait for the reader")
+    process.send_signal(signal.SIGINT)
+    process.wait(300)
+    text = os.read(reader, 8192)[filled:]
+    os.close(reader)
+    process.stderr.close()
+    check(process.returncode == 130, "exit code %d" % process.returncode)
+    check(text == b"" or text.decode("utf-8"), "no text")
+
+
+@test
+def a_closed_pipe_ends_it_with_an_error():
+    reader, writer = os.pipe()
+    process = start(*LONG, "-n", "450", stdout=writer)
+    os.close(writer)
+    check(len(os.read(reader, 5)) > 0, "nothing came")
+    os.close(reader)
+    result = finish(process)
+    check(result.code == 1, "exit code %d" % result.code, result)
+    check(result.err.count(b"strato: error: ") == 1 and b"standard output" in result.err, "no error", result)
+
+
+@test
+def a_full_disk_is_an_error():
+    for more in ([], ["--json"]):
+        with open("/dev/full", "wb") as full:
+            result = strato("run", DEMO, "-p", "Hello!", "-n", "4", "-q", *more, stdout=full)
+        expect_error(result, 1, "standard output", "No space left")
+    for command in (["info", DEMO], ["devices"], ["tokenize", DEMO, "-p", "x"], ["help", "run"], ["--version"]):
+        with open("/dev/full", "wb") as full:
+            result = strato(*command, stdout=full)
+        expect_error(result, 1, "standard output")
+
+
+# ---- terminals ----
+
+def with_terminal(args, env=None, stdin_too=False):
+    """stdout from a pipe, stderr from a terminal."""
+    master, slave = pty.openpty()
+    process = start(*args, stderr=slave, stdin=slave if stdin_too else subprocess.DEVNULL, env=env)
+    os.close(slave)
+    seen = []
+
+    def collect():
+        while True:
+            try:
+                data = os.read(master, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            seen.append(data)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    out = process.stdout.read()
+    process.wait(300)
+    thread.join()
+    os.close(master)
+    process.stdout.close()
+    return Result(process.args[1:], process.returncode, out, b"".join(seen))
+
+
+@test
+def a_progress_bar_is_for_terminals_alone():
+    prompt = "Once upon a time there was a little fox. " * 30
+    args = ["run", DEMO, "-p", prompt, "--ubatch", "2", "-n", "2", "--temp", "0"]
+    terminal = with_terminal(args)
+    check(terminal.code == 0 and b"\x1b[K" in terminal.err and b"prompt  [" in terminal.err, "no bar", terminal)
+    pipe = good(*args)
+    check(b"\x1b" not in pipe.err and b"\r" not in pipe.err, "a bar in a pipe", pipe)
+    check(pipe.out == terminal.out, "the text depends on the terminal", terminal)
+    quiet = with_terminal(args + ["-q"])
+    check(quiet.err == b"", "-q draws", quiet)
+    dumb = with_terminal(args, env=environment(TERM="dumb"))
+    check(b"\x1b" not in dumb.err, "a bar on a dumb terminal", dumb)
+
+
+@test
+def colour_is_for_terminals_and_can_be_switched_off():
+    args = ["run", path("no-such-file.gguf"), "-p", "x"]
+    colour = with_terminal(args)
+    check(b"\x1b[1;31m" in colour.err and colour.code == 1, "no colour", colour)
+    plain = with_terminal(args, env=environment(NO_COLOR="1"))
+    check(b"\x1b[" not in plain.err and b"strato: error: " in plain.err, "NO_COLOR has colour", plain)
+    check(b"\x1b" not in strato(*args).err, "colour in a pipe")
+
+
+@test
+def a_terminal_without_a_prompt_is_wrong_usage():
+    result = with_terminal(["run", DEMO], stdin_too=True)
+    check(result.code == 2 and b"no prompt" in result.err, "no error", result)
+
+
+sys.exit(main())
