@@ -89,6 +89,7 @@ const char *sto_type_name(enum sto_type type);
 enum sto_math {
     STO_MATH_AUTO,  /* per weight format, the fastest path that this device has and measured faster */
     STO_MATH_EXACT, /* float products, sums in f32                                               */
+    STO_MATH_F16,  /* f16 operands wherever there is a kernel for it; for tests                  */
     STO_MATH_INT8  /* activations in 8 bits wherever there is a kernel for it; for tests          */
 };
 

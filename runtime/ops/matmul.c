@@ -224,8 +224,8 @@ static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op
         return a->xq != 0 ? plan->matvec_q8[type] : plan->matvec[type];
     if (a->xq != 0)
         return plan->matmul_q8[type];
-    const bool f16 = ops->math != STO_MATH_EXACT && plan->matmul_f16[type] < STO_KERNEL_COUNT;
-    return f16 ? plan->matmul_f16[type] : plan->matmul[type];
+    const bool f16 = ops->math == STO_MATH_F16 || (ops->math != STO_MATH_EXACT && plan->f16_by_default);
+    return f16 && plan->matmul_f16[type] < STO_KERNEL_COUNT ? plan->matmul_f16[type] : plan->matmul[type];
 }
 
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)

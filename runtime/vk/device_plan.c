@@ -199,8 +199,7 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         p->matvec_q8[i] = find_variant(p, "matvec_q8", type);
         p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
         p->matmul[i] = find_variant(p, "matmul", type);
-        /* a CPU converts f16 for every product */
-        p->matmul_f16[i] = s->kind != STO_DEVICE_CPU ? find_variant(p, "matmul_f16", type) : STO_KERNEL_COUNT;
+        p->matmul_f16[i] = find_variant(p, "matmul_f16", type);
     }
 }
 
@@ -224,6 +223,7 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     if (status != STO_OK)
         return status;
     out->use_f16 = s->shader_float16 && !o->no_f16;
+    out->f16_by_default = out->use_f16 && s->kind != STO_DEVICE_CPU; /* a CPU converts f16 for every product */
     out->use_int_dot = s->int_dot_product && !o->no_int_dot;
     out->use_coopmat = s->ext_cooperative_matrix && s->n_coopmat_shapes > 0 && s->vulkan_memory_model && !o->no_coopmat;
     out->use_memory_budget = s->ext_memory_budget;

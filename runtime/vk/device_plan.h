@@ -40,7 +40,8 @@ struct sto_device_plan {
     enum sto_kernel matvec[STO_TYPE_COUNT];    /* float products, 1 to 8 columns                      */
     enum sto_kernel matvec_q8[STO_TYPE_COUNT]; /* activations in 8 bits, integer dot products         */
     enum sto_kernel matmul[STO_TYPE_COUNT];    /* float products, many columns                        */
-    enum sto_kernel matmul_f16[STO_TYPE_COUNT]; /* products of f16, unless exact is asked for; not on CPU drivers */
+    enum sto_kernel matmul_f16[STO_TYPE_COUNT]; /* operands of f16, sums in f32                          */
+    bool f16_by_default;                       /* with STO_MATH_AUTO use the matmul_f16 kernels                */
     enum sto_kernel matmul_q8[STO_TYPE_COUNT];
     bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */
     struct sto_tuning tuning[STO_KERNEL_ROWS];
