@@ -156,8 +156,10 @@ static enum sto_status choose_subgroup(const struct sto_device_snapshot *s, uint
                             (unsigned)(s->subgroup_size_control ? s->min_subgroup_size : s->subgroup_size),
                             (unsigned)(s->subgroup_size_control ? s->max_subgroup_size : s->subgroup_size));
         p->subgroup_size = asked;
+    } else if (s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU && can_require(s, 8)) {
+        p->subgroup_size = 8; /* native before Xe2; at 16 an invocation has 64 registers, and large kernels spill */
     } else if (s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU && can_require(s, 16)) {
-        p->subgroup_size = 16; /* at 32 the register file is halved and large kernels spill */
+        p->subgroup_size = 16; /* native from Xe2 on, with twice the registers */
     } else if (s->vendor_id == VENDOR_AMD && can_require(s, 32)) {
         p->subgroup_size = 32; /* RDNA's native width; 64 runs as two passes */
     }

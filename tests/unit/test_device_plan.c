@@ -60,8 +60,8 @@ static const struct expected {
     {"hand-rx580-8g-small-bar", 1, UINT32_MAX, 0, 1, 3, false, false, 64, false, false, true},
     {"hand-rtx4060-8g-rebar", 2, 1, 4, 2, 3, true, false, 32, false, true, true},
     {"hand-rtx2070-8g-small-bar", 2, 1, 1, 2, 3, false, false, 32, false, true, true},
-    {"hand-intel-arc-a770", 1, 2, 2, 1, 1, true, false, 16, true, true, true},
-    {"hand-intel-xe-integrated", 0, UINT32_MAX, 1, 1, 1, true, true, 16, true, true, true},
+    {"hand-intel-arc-a770", 1, 2, 2, 1, 1, true, false, 8, true, true, true},
+    {"hand-intel-xe-integrated", 0, UINT32_MAX, 1, 1, 1, true, true, 8, true, true, true},
     {"hand-moltenvk-m2", 0, UINT32_MAX, 1, 1, 1, true, true, 32, false, true, true},
     {"hand-apu-carve-out", 1, UINT32_MAX, 2, 2, 3, true, true, 32, true, true, true},
 };
