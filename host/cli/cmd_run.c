@@ -100,6 +100,7 @@ static enum sto_status print_json(const struct sto_stack *s, const struct sto_ge
     (void)cJSON_AddNumberToObject(m, "device_peak_bytes", (double)sto_device_peak_bytes(s->device));
     (void)cJSON_AddNumberToObject(m, "weight_bytes", (double)s->info.weight_bytes);
     (void)cJSON_AddNumberToObject(m, "context_tokens", s->info.ctx_tokens);
+    (void)cJSON_AddNumberToObject(m, "kv_bytes_per_token", (double)s->info.kv_bytes_per_token);
     (void)cJSON_AddNumberToObject(m, "process_peak_bytes", (double)sto_process_peak_rss());
     (void)cJSON_AddNumberToObject(m, "process_pss_bytes", (double)sto_process_pss());
     char *text = cJSON_PrintUnformatted(o);

@@ -87,8 +87,8 @@ def magic_and_version_are_checked():
 def truncated_anywhere_is_one_line():
     data = open(DEMO, "rb").read()
     header = len(demo().header())
-    places = sorted({4, 7, 8, 12, 16, 20, 23, 24, 25, 32, 40, 100, 500, 1000, header - 33, header - 1, header, header + 1,
-                     (header + len(data)) // 2, len(data) - 4096, len(data) - 40, len(data) - 33}
+    places = sorted({4, 7, 8, 12, 16, 20, 23, 24, 25, 32, 40, 100, 500, 1000, header - 33, header - 1, header,
+                     header + 1, (header + len(data)) // 2, len(data) - 4096, len(data) - 40, len(data) - 33}
                     | {header * i // 23 for i in range(1, 23)})
 
     def one(size):
@@ -96,8 +96,8 @@ def truncated_anywhere_is_one_line():
         write(name, data[:size])
         expect_error(run(name), 3, path(name))
         info = strato("info", path(name))
-        check(info.code == 0 if size >= header else info.code == 3 or size > header - 32, "strato info of %d bytes of a header of %d" % (size, header),
-              info)
+        right = info.code == 0 if size >= header else info.code == 3 or size > header - 32  # padding may be missing
+        check(right, "strato info of %d bytes of a header of %d" % (size, header), info)
         os.remove(path(name))
 
     in_parallel(one, [p for p in places if 4 <= p < len(data) - 32])

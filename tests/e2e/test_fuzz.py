@@ -1,5 +1,4 @@
-"""Bits of a model file turned over: whatever happens is a clean end. Every flip is listed by its number, and the same in
-every run."""
+"""Bits of a model file turned over: whatever happens is a clean end. The flips are the same in every run."""
 import os
 import random
 import sys
@@ -64,7 +63,8 @@ def flips_in_the_weights_end_cleanly():
 def info_and_tokenize_survive_the_same():
     data = open(DEMO, "rb").read()
     header = len(ModelFile.read(DEMO).header())
-    for command in (["info", "MODEL"], ["info", "MODEL", "--json"], ["tokenize", "MODEL", "-p", "Hello <|im_end|> you"]):
+    for command in (["info", "MODEL"], ["info", "MODEL", "--json"],
+                    ["tokenize", "MODEL", "-p", "Hello <|im_end|> you"]):
         in_parallel(lambda i: run_flipped("%s%d.gguf" % (command[0], i), flipped(data, 0, header, i), command),
                     range(100))
 

@@ -67,7 +67,8 @@ def costs_per_token_are_the_reference_s():
 
 @test
 def info_describes_every_file_whole_and_cut_after_the_header():
-    files = [f for d in ("models", "formats", "tokenizers") for f in sorted(glob.glob(os.path.join(REFERENCE, d, "*.gguf")))]
+    folders = [os.path.join(REFERENCE, d, "*.gguf") for d in ("models", "formats", "tokenizers")]
+    files = [f for pattern in folders for f in sorted(glob.glob(pattern))]
     if not files:
         reference("formats")
 

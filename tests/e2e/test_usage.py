@@ -14,7 +14,8 @@ def every_bad_option_is_wrong_usage_and_is_named():
            (["--top-p", "0"], "--top-p"), (["--top-p", "1.5"], "--top-p", "1.5"), (["--min-p", "1"], "--min-p"),
            (["--top-k", "-3"], "--top-k", "-3"), (["-n", "0"], "-n", "0"), (["-n", "many"], "-n", "many"),
            (["-n", "99999999999"], "-n", "99999999999"), (["--ctx", "0"], "--ctx"), (["--ctx", "1e3"], "--ctx"),
-           (["--ubatch", "0"], "--ubatch"), (["--ubatch", "65537"], "--ubatch", "65537"), (["--kv", "q2"], "--kv", "q2"),
+           (["--ubatch", "0"], "--ubatch"), (["--ubatch", "65537"], "--ubatch", "65537"),
+           (["--kv", "q2"], "--kv", "q2"),
            (["--math", "fast"], "--math", "fast"), (["--vram", "lots"], "--vram", "lots"), (["--vram", "0"], "--vram"),
            (["--seed", "x"], "--seed"), (["--repeat-penalty", "0"], "--repeat-penalty"),
            (["--logit-bias", "5"], "--logit-bias"), (["--logit-bias", "x=1"], "--logit-bias"),
@@ -31,7 +32,8 @@ def every_bad_option_is_wrong_usage_and_is_named():
 
 @test
 def commands_that_are_not_there_are_named():
-    for args, part in ((["rnu"], "run"), (["frobnicate"], "frobnicate"), (["chat"], "chat"), (["--nonsense"], "--nonsense")):
+    for args, part in ((["rnu"], "run"), (["frobnicate"], "frobnicate"), (["chat"], "chat"),
+                       (["--nonsense"], "--nonsense")):
         result = strato(*args)
         check(result.code == 2 and part in result.err.decode(), "exit code or text", result)
     for args in ([], ["--help"], ["help"], ["help", "run"], ["run", "--help"], ["--version"]):

@@ -235,6 +235,54 @@ static void first_logits_are_within_the_bound(void **state)
     }
 }
 
+static size_t best(const float *logits, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < n; i++)
+        at = logits[i] > logits[at] ? i : at;
+    return at;
+}
+
+/* Steps of a row at which the best token is the vector's, when fed the vector's tokens. */
+static size_t count_agreeing(const cJSON *row, const char *file, int path, size_t n_vocab, size_t *steps)
+{
+    const struct sto_engine_params params = params_of(path);
+    size_t n, n_greedy, agreeing = 0;
+    uint32_t *ids = get_ids(row, "ids", &n), *greedy = get_ids(row, "greedy", &n_greedy);
+    uint32_t *all = calloc(n + n_greedy, sizeof *all);
+    assert_non_null(all);
+    memcpy(all, ids, n * sizeof *all);
+    memcpy(all + n, greedy, n_greedy * sizeof *all);
+    float *logits = sto_test_logits(&devices[path], file, &params, all, n + n_greedy);
+    for (size_t i = 0; i < n_greedy; i++)
+        agreeing += best(logits + (n - 1 + i) * n_vocab, n_vocab) == greedy[i];
+    *steps += n_greedy;
+    free(logits);
+    free(all);
+    free(ids);
+    free(greedy);
+    return agreeing;
+}
+
+static void fed_tokens_are_answered_alike(void **state)
+{
+    const int path = *(int *)*state;
+    const cJSON *model, *row;
+    size_t agreeing = 0, steps = 0;
+    cJSON_ArrayForEach(model, get(vectors, "models"))
+    {
+        char file[1024];
+        struct sto_model *m = NULL;
+        (void)snprintf(file, sizeof file, "%s%s", FOLDER, model->string);
+        assert_int_equal(sto_model_open(file, NULL, NULL, &m, NULL), STO_OK);
+        const size_t n_vocab = sto_model_n_vocab(m);
+        sto_model_close(m);
+        cJSON_ArrayForEach(row, model) agreeing += count_agreeing(row, file, path, n_vocab, &steps);
+    }
+    print_message("%s: %zu of %zu steps agree\n", paths[path].name, agreeing, steps);
+    assert_true(steps > 0 && agreeing * 100 >= steps * 95);
+}
+
 /* ---- tokenizer ---- */
 
 static void texts_become_the_right_ids(void **state)
@@ -293,19 +341,20 @@ static int tear_down(void **state)
 int main(void)
 {
     static int index[PATH_COUNT];
-    static char names[3 * PATH_COUNT][96];
+    static char names[4 * PATH_COUNT][96];
     static const struct {
         const char *name;
         CMUnitTestFunction run;
     } checks[] = {{"all logits", all_logits_are_within_the_bound},
                   {"first logits of each prompt", first_logits_are_within_the_bound},
-                  {"greedy tokens", greedy_tokens_are_the_same_up_to_a_near_tie}};
-    struct CMUnitTest tests[3 * PATH_COUNT + 1];
+                  {"greedy tokens", greedy_tokens_are_the_same_up_to_a_near_tie},
+                  {"fed tokens", fed_tokens_are_answered_alike}};
+    struct CMUnitTest tests[4 * PATH_COUNT + 1];
     size_t n = 0;
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(texts_become_the_right_ids);
     for (int p = 0; p < PATH_COUNT; p++) {
         index[p] = p;
-        for (size_t c = 0; c < 3; c++) {
+        for (size_t c = 0; c < sizeof checks / sizeof checks[0]; c++) {
             (void)snprintf(names[n - 1], sizeof names[0], "demo %s: %s", paths[p].name, checks[c].name);
             tests[n] = (struct CMUnitTest){.name = names[n - 1], .test_func = checks[c].run,
                                            .initial_state = &index[p]};

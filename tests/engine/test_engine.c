@@ -426,6 +426,41 @@ static void a_cancelled_generation_keeps_its_text_and_the_next_is_whole(void **s
     rig_close(&r);
 }
 
+static bool cancel_at_prompt(void *user, size_t done, size_t total)
+{
+    struct listener *l = user;
+    assert_true(done > 0 && done <= total);
+    sto_generator_cancel(l->generator);
+    return false;
+}
+
+static void a_cancel_while_reading_the_prompt_generates_nothing(void **state)
+{
+    const struct sto_engine_params params = {.ubatch_tokens = 4};
+    struct sto_generate_params p;
+    struct sto_generate_result result;
+    struct listener l = {0};
+    struct sto_error err = {0};
+    struct rig r;
+    (void)state;
+    rig_open(&r, &params);
+    assert_int_equal(sto_generator_create(r.engine, &l.generator, &err), STO_OK);
+    for (int in_groups = 0; in_groups < 2; in_groups++) { /* the last group is the first, or follows */
+        sto_generate_defaults(&p);
+        p.prompt = in_groups ? "Once upon a time there was a fox" : "Once";
+        p.raw = true;
+        p.on_prompt = cancel_at_prompt;
+        p.user = &l;
+        assert_int_equal(sto_generate(l.generator, &p, &result, &err), STO_OK);
+        assert_int_equal(result.stop, STO_STOP_CANCELLED);
+        assert_int_equal(result.n_tokens, 0);
+        assert_string_equal(result.text, "");
+        sto_generate_result_free(&result);
+    }
+    sto_generator_destroy(l.generator);
+    rig_close(&r);
+}
+
 static bool always(void *user, const char *what, uint64_t done, uint64_t total)
 {
     (void)user, (void)what, (void)done, (void)total;
@@ -633,6 +668,7 @@ int main(void)
         cmocka_unit_test(a_cancel_counts_for_the_next_eval),
         cmocka_unit_test(an_eval_is_cancelled_from_another_thread),
         cmocka_unit_test(a_cancelled_generation_keeps_its_text_and_the_next_is_whole),
+        cmocka_unit_test(a_cancel_while_reading_the_prompt_generates_nothing),
         cmocka_unit_test(loading_can_be_cancelled),
         cmocka_unit_test(a_file_that_shrinks_is_an_error),
     };

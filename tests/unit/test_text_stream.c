@@ -28,6 +28,7 @@ static const struct stop_set sets[] = {
     {2, {"abcd", "bc"}},
     {2, {"bc", "abcd"}},
     {3, {"abc", "bc", "c"}},
+    {3, {"c", "bc", "abc"}},
     {2, {"aaa", "ba"}},
     {3, {"cab", "abca", "aaaa"}},
     {1, {"\xc3\xa9"}},                     /* an accented e            */
