@@ -119,7 +119,8 @@ static struct batch_case batch_cases[] = {
     {"demo", "demo", STO_MATH_EXACT, true, STO_TYPE_Q8_0, 0, false, ""},
     {"demo", "demo", STO_MATH_EXACT, true, STO_TYPE_Q4_0, 0, false, ""},
     {"demo", "draft", STO_MATH_EXACT, true, STO_TYPE_F16, 0, false, ""},
-    {"demo", "demo", STO_MATH_EXACT, false, STO_TYPE_F16, 6e-3, false, ""},
+    {"demo", "demo", STO_MATH_EXACT, false, STO_TYPE_F16, 1e-3, false, ""},
+    {"demo", "demo", STO_MATH_F16, false, STO_TYPE_F16, 6e-3, false, ""},
     {"demo", "demo", STO_MATH_INT8, false, STO_TYPE_F16, 3e-2, false, ""},
     {"demo", "demo", STO_MATH_AUTO, false, STO_TYPE_F16, 3e-2, true, ""},
     {"models", "stories260K-f32", STO_MATH_EXACT, true, STO_TYPE_F16, 0, false, ""},
@@ -289,7 +290,8 @@ static int close_device(void **state)
 
 int main(void)
 {
-    static const char *const maths[] = {[STO_MATH_AUTO] = "auto", [STO_MATH_EXACT] = "exact", [STO_MATH_INT8] = "int8"};
+    static const char *const maths[] = {[STO_MATH_AUTO] = "auto", [STO_MATH_EXACT] = "exact", [STO_MATH_F16] = "f16",
+                                         [STO_MATH_INT8] = "int8"};
     enum { N_CASES = sizeof batch_cases / sizeof batch_cases[0] };
     struct CMUnitTest tests[N_CASES + 3] = {
         cmocka_unit_test(interleaved_sessions_do_not_see_each_other),
