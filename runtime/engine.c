@@ -81,7 +81,9 @@ static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piec
         .available_bytes = default_budget(e),
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub),
-        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE),
+        /* attention's partial results, and a page's address for each sequence */
+        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
+                                   (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
         .trained_tokens = h->n_ctx_train,
         .wanted_tokens = e->params.ctx_tokens,
         .granule_tokens = KV_PAGE,

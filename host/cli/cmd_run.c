@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
+#include "host/cli/json_text.h"
 #include "host/cli/stack.h"
 #include "host/cli/term.h"
 #include "host/generate.h"
@@ -84,9 +85,9 @@ static enum sto_status print_json(const struct sto_stack *s, const struct sto_ge
                                   struct sto_error *err)
 {
     cJSON *o = cJSON_CreateObject();
-    (void)cJSON_AddStringToObject(o, "model", sto_model_name(s->model));
+    (void)cJSON_AddItemToObject(o, "model", sto_json_text(sto_model_name(s->model), strlen(sto_model_name(s->model))));
     (void)cJSON_AddStringToObject(o, "device", sto_device_name(s->device));
-    (void)cJSON_AddStringToObject(o, "text", r->text);
+    (void)cJSON_AddItemToObject(o, "text", sto_json_text(r->text, r->text_size));
     (void)cJSON_AddStringToObject(o, "stop", sto_stop_name(r->stop));
     (void)cJSON_AddItemToObject(o, "prompt_tokens", id_array(r->prompt_tokens, r->n_prompt_tokens));
     (void)cJSON_AddItemToObject(o, "tokens", id_array(r->tokens, r->n_tokens));

@@ -14,7 +14,8 @@ const struct sto_command sto_commands[] = {
         .usage = {"run [MODEL] [-p TEXT | -f FILE | < stdin] [-n N] [options]"},
         .details = "Sends the prompt to the model as one turn of a conversation, in the model's own chat form, and "
                    "prints what it writes as it is written. With --raw the model continues the prompt instead. "
-                   "Ctrl-C stops and keeps what was written.\n\n" MODEL_TEXT "\n\n"
+                   "Ctrl-C stops and keeps what was written, with exit code 0; a second one ends the program at once "
+                   "(130).\n\n" MODEL_TEXT "\n\n"
                    "Sampling runs in a fixed order: logit bias, the three penalties, DRY, top-k, typical, top-p, "
                    "min-p, XTC, temperature, draw. Mirostat takes the place of top-k to XTC and runs after "
                    "temperature. The same seed gives the same text again; --temp 0 needs none.",

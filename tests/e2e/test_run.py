@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import (BINARY, DEMO, Result, check, check_clean, environment, expect_error, good, main, path, strato,
                      test, write)
+from model_file import STRING, ModelFile
 
 LONG = ["run", DEMO, "--raw", "-p", "Once upon a time", "--ignore-eos", "--temp", "0"]
 
@@ -96,6 +97,23 @@ def a_prompt_longer_than_the_context_is_an_error_with_both_numbers():
     check(511 in numbers and any(n > 5000 for n in numbers), "the numbers are not there", result)
     expect_error(strato("run", DEMO, "-p", "Hello there", "--ctx", "1"), 2, "room for 0")
     expect_error(strato("run", DEMO, "-p", "x", "--ctx", "1000000"), 2, "1000000", "512")
+
+
+@test
+def json_holds_any_bytes():
+    f = ModelFile.read(DEMO)
+    inner, tokens = f.kv["tokenizer.ggml.tokens"][1]
+    nul, backslash, quote = tokens.index("\u0100".encode()), tokens.index(b"\\"), tokens.index(b'"')
+    high = tokens.index("\u0122".encode())  # byte 0x80, no character by itself
+    f.kv["general.name"] = (STRING, b'caf\xe9 "\x01')
+    f.write(path("name.gguf"))
+    for token, text in ((nul, "\0\0"), (backslash, "\\\\"), (quote, '""'), (high, "\ufffd\ufffd")):
+        result = good("run", path("name.gguf"), "-p", "x", "--json", "-n", "2", "--logit-bias", "%d=1000" % token)
+        value = json.loads(result.out.decode("utf-8"))
+        check(value["text"] == text, "token %d gives %r" % (token, value["text"]), result)
+        check(value["model"] == 'caf\ufffd "\x01', "the name is %r" % value["model"], result)
+        plain = good("run", path("name.gguf"), "-p", "x", "-n", "2", "--logit-bias", "%d=1000" % token)
+        check(plain.out.decode("utf-8") == text + "\n", "plain text", plain)
 
 
 # ---- sampling ----
@@ -210,7 +228,8 @@ def a_second_ctrl_c_ends_the_program_at_once():
     os.close(writer)
     for _ in range(6000):
         with open("/proc/%d/syscall" % process.pid) as f:
-            if f.read().startswith("1 0x1 "):  # write(1, ...)
+            call = f.read().split()
+            if call[:2] in (["1", "0x1"], ["64", "0x1"]):  # write(1, ...) on x86-64, on AArch64
                 break
         time.sleep(0.01)
     else:

@@ -74,7 +74,7 @@ static void decoding_allocates_nothing(void **state)
     struct sto_sampler *sampler = NULL;
     struct sto_error err = {0};
     struct rig r;
-    uint64_t before = 0;
+    uint64_t before = 0, on_device = 0;
     uint32_t token = 0;
     (void)state;
     rig_open(&r, NULL);
@@ -85,13 +85,16 @@ static void decoding_allocates_nothing(void **state)
     struct sto_session *session = new_session(&r);
     assert_int_equal(sto_session_eval(session, prompt, 5, STO_LOGITS_LAST, r.logits, &err), STO_OK);
     for (int step = 0; step < 60; step++) {
-        if (step == 2) /* the first step is recorded */
+        if (step == 2) { /* the first step is recorded */
             before = sto_alloc_count();
+            on_device = sto_device_bytes(device.device);
+        }
         assert_int_equal(sto_sampler_sample(sampler, r.logits, &token, &err), STO_OK);
         assert_int_equal(sto_sampler_accept(sampler, token, &err), STO_OK);
         assert_int_equal(sto_session_eval(session, &token, 1, STO_LOGITS_LAST, r.logits, &err), STO_OK);
     }
     assert_int_equal(sto_alloc_count(), before);
+    assert_int_equal(sto_device_bytes(device.device), on_device);
     sto_sampler_destroy(sampler);
     sto_session_destroy(session);
     rig_close(&r);
