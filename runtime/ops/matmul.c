@@ -167,14 +167,14 @@ static void record_columns(const struct product *p)
     }
 }
 
-/* The plan's rows fit the widest form in registers; one or two columns leave room for twice as many. Neither changes
- * the order of a sum. */
+/* The plan's rows fit the widest form in registers; one column, or two of eight, leave room for twice as many. Neither
+ * changes the order of a sum. */
 void sto_op_matvec_tuning(struct sto_tuning *tuning, uint32_t cols)
 {
     uint32_t specialised = 1;
     while (specialised < cols)
         specialised *= 2;
-    if (specialised <= 2)
+    if (specialised == 1 || (specialised == 2 && tuning->values[MATVEC_COLS] == 8))
         tuning->values[MATVEC_ROWS] *= 2;
     tuning->values[MATVEC_COLS] = specialised;
 }
