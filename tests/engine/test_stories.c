@@ -213,6 +213,13 @@ static void check_nll(struct story *s)
     free(tokens);
 }
 
+/* All prompts with the driver's own subgroups; one where the test is only about another subgroup size. */
+static int prompts_to_tell(void)
+{
+    const char *width = getenv("LP_NATIVE_VECTOR_WIDTH");
+    return width == NULL || strcmp(width, "256") == 0 ? N_PROMPTS : 1;
+}
+
 static void check_story(void **state)
 {
     struct story s = {.file = *state};
@@ -226,7 +233,7 @@ static void check_story(void **state)
         fail_msg("%s", err.message);
     s.logits = malloc(N_STEPS * (size_t)sto_model_n_vocab(s.model) * sizeof *s.logits);
     int found = 0;
-    for (int p = 1; p <= N_PROMPTS; p++) {
+    for (int p = 1; p <= prompts_to_tell(); p++) {
         struct golden g = {0};
         if (!load_golden(s.file, p, &g))
             continue;
@@ -235,7 +242,7 @@ static void check_story(void **state)
         check_fed(&s, &g);
         free_golden(&g);
     }
-    assert_int_equal(found, N_PROMPTS);
+    assert_int_equal(found, prompts_to_tell());
     check_nll(&s);
     free(s.logits);
     sto_engine_destroy(s.engine);
