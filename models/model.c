@@ -184,6 +184,18 @@ static void copy_view(char *dst, size_t size, struct sto_view v)
     (void)snprintf(dst, size, "%.*s", (int)(v.size < size ? v.size : size - 1), v.data);
 }
 
+static enum sto_status refuse_arch(const struct model_impl *m, struct sto_error *err)
+{
+    char known[256] = "";
+    const struct sto_arch *a;
+    for (size_t i = 0; (a = sto_arch_at(i)) != NULL; i++) {
+        const size_t n = strlen(known);
+        (void)snprintf(known + n, sizeof known - n, "%s%s", i > 0 ? ", " : "", a->name);
+    }
+    return sto_fail(err, STO_ERR_MODEL, "%s: architecture '%s' is not supported; these are: %s", m->model.path,
+                    m->model.arch, known);
+}
+
 static enum sto_status find_arch(struct model_impl *m, struct sto_error *err)
 {
     struct sto_view arch = {"", 0}, name = {"", 0};
@@ -197,10 +209,7 @@ static enum sto_status find_arch(struct model_impl *m, struct sto_error *err)
     copy_view(m->model.arch, sizeof m->model.arch, arch);
     copy_view(m->model.name, sizeof m->model.name, name);
     m->arch = arch.size < sizeof m->model.arch ? sto_arch_find(m->model.arch) : NULL;
-    if (m->arch == NULL)
-        return sto_fail(err, STO_ERR_MODEL, "%s: architecture '%s' is not supported (llama, qwen2 and qwen3 are)",
-                        m->model.path, m->model.arch);
-    return STO_OK;
+    return m->arch != NULL ? STO_OK : refuse_arch(m, err);
 }
 
 static void name_from_path(struct sto_model *model)
