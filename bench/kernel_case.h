@@ -1,0 +1,46 @@
+/* One kernel as bench/kernels times it: operands on the device, a dispatch that can be recorded any number of times,
+ * and what it costs at least.
+ *
+ *   kernel_case_create -> kernel_case_record (again and again) -> kernel_case_check -> kernel_case_destroy
+ *
+ * Dispatches are recorded through runtime/ops with a plan of the case's own that names this kernel. One thread. */
+#ifndef BENCH_KERNEL_CASE_H
+#define BENCH_KERNEL_CASE_H
+
+#include "runtime/ops/ops.h"
+
+/* What a person may choose. */
+struct kernel_shape {
+    uint32_t rows, inputs; /* of a matrix; inputs are also the width of activations                      */
+    uint32_t columns;      /* 0: as many as suit the kernel                                              */
+    uint64_t cold_bytes;   /* few columns: matrices are taken in turn from copies that take up this much */
+};
+
+struct kernel_case {
+    struct sto_device *device;
+    enum sto_kernel kernel;
+    struct kernel_shape shape;
+    struct sto_device_plan plan;
+    struct sto_ops ops;
+    struct sto_buffer weights, x, xq, y, pieces, step;
+    uint8_t *w;          /* [rows, inputs] on the host, in the kernel's format */
+    float *host_x;       /* [columns, inputs]                                  */
+    uint32_t copies;     /* of the matrix                                      */
+    uint64_t copy_bytes; /* from one to the next                               */
+    uint64_t flops;      /* of one dispatch                                    */
+    uint64_t bytes;      /* that one dispatch has to move                      */
+};
+
+/* False: this program has no case for the kernel's source. */
+bool kernel_case_known(enum sto_kernel kernel);
+/* tuning: constants to use instead of the plan's, where not 0 [STO_MAX_TUNING]. */
+enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel kernel, const struct kernel_shape *shape,
+                                   const uint32_t *tuning, struct kernel_case *out, struct sto_error *err);
+void kernel_case_destroy(struct kernel_case *c); /* accepts a zeroed or half-made one */
+/* Records one operation. turn counts up, and says which copy of the matrix it reads. */
+void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32_t turn);
+/* After it has run: largest error of sampled elements, over their bound; 0 where the source has no check here (those
+ * of runtime/verify remain). */
+enum sto_status kernel_case_check(struct kernel_case *c, double *error_over_bound, struct sto_error *err);
+
+#endif
