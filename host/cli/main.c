@@ -10,6 +10,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } available[] = {
+    {"bench", sto_cmd_bench},
     {"devices", sto_cmd_devices},
     {"info", sto_cmd_info},
     {"logits", sto_cmd_logits},

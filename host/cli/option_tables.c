@@ -128,11 +128,17 @@ static const struct sto_option sto_run_table_lines[] = {
 TABLE(sto_run_table, "Prompt and output");
 
 static const struct sto_option sto_bench_table_lines[] = {
-    {"--n-prompt", "-p", "LIST", "prompt lengths in tokens, such as 512,2048", STO_OPTION_TEXT, AT(own.bench_prompt)},
-    {"--n-gen", "-n", "LIST", "numbers of tokens to generate", STO_OPTION_TEXT, AT(own.bench_generate)},
-    {"--n-depth", "-d", "LIST", "tokens already in the context", STO_OPTION_TEXT, AT(own.bench_depth)},
-    {"--batch", "-b", "N", "sequences at once", STO_OPTION_U32, AT(own.bench_batch), RANGE(1, 1024)},
-    {"--repetitions", "-r", "N", "measurements of each", STO_OPTION_U32, AT(own.repetitions), RANGE(1, 1000)},
+    {"--n-prompt", "-p", "LIST", "prompt lengths in tokens, 0: none; default 512", STO_OPTION_TEXTS,
+     AT(own.bench_prompt)},
+    {"--n-gen", "-n", "LIST", "numbers of tokens to generate, 0: none; default 128", STO_OPTION_TEXTS,
+     AT(own.bench_generate)},
+    {"--n-depth", "-d", "LIST", "tokens already in the context; default 0", STO_OPTION_TEXTS, AT(own.bench_depth)},
+    {"--batch-size", "-b", "LIST", "prompt tokens handed over in one call; default 2048", STO_OPTION_TEXTS,
+     AT(own.bench_batch)},
+    {"--ubatch-size", "-ub", "LIST", "prompt tokens that go through the layers at once; default 512", STO_OPTION_TEXTS,
+     AT(own.bench_ubatch)},
+    {"--repetitions", "-r", "N", "measurements of each", STO_OPTION_U32, AT(own.repetitions), RANGE(1, 1000),
+     .show_default = true},
     {"--output", "-o", "FORMAT", "form of the result", STO_OPTION_CHOICE, AT(own.bench_output),
      .choices = bench_choices, .show_default = true},
     {"--sweep", NULL, "WHAT", "a curve instead of a point", STO_OPTION_CHOICE, AT(own.sweep), .choices = sweep_choices},

@@ -25,6 +25,7 @@ void sto_options_defaults(struct sto_options *options)
     sto_sampler_defaults(&options->sampling.params);
     options->common.kv_type = STO_TYPE_F16;
     options->own.bench_output = STO_BENCH_MD;
+    options->own.repetitions = 5;
 }
 
 /* ---- values ----------------------------------------------------------------------------------------------- */

@@ -65,8 +65,8 @@ struct sto_command_options {
     uint32_t batch_tokens;  /* --batch; 0: all at once */
     bool raw, json, jsonl, special, no_bos, all, ignore_eos;
     struct sto_text_list stops;
-    const char *bench_prompt, *bench_generate, *bench_depth; /* lists of numbers */
-    uint32_t bench_batch, repetitions;
+    struct sto_text_list bench_prompt, bench_generate, bench_depth, bench_batch, bench_ubatch; /* see bench_list.h */
+    uint32_t repetitions;
     int bench_output;       /* enum sto_bench_output */
     int sweep;              /* enum sto_sweep */
     const char *shape;

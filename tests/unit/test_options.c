@@ -286,7 +286,7 @@ static void tables_are_sound(void **state)
             for (size_t k = 0; k < c->tables[t]->n; k++) {
                 const struct sto_option *o = &c->tables[t]->options[k];
                 assert_true(strncmp(o->name, "--", 2) == 0);
-                assert_true(o->alias == NULL || (o->alias[0] == '-' && strlen(o->alias) == 2));
+                assert_true(o->alias == NULL || (o->alias[0] == '-' && o->alias[1] != '-' && strlen(o->alias) <= 3));
                 const bool takes_none = o->kind == STO_OPTION_FLAG || o->kind == STO_OPTION_COUNT;
                 assert_true((o->value == NULL) == takes_none);
                 assert_true((o->choices != NULL) == (o->kind == STO_OPTION_CHOICE));

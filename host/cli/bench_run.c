@@ -1,0 +1,150 @@
+/* Running one test: warm-up until the time no longer changes, then the repetitions that count.
+ *
+ * Tokens are random and never the same twice, so that nothing that caches by content helps. The session is cut back to
+ * the test's depth before each repetition. */
+#include <math.h>
+#include <time.h>
+
+#include "host/cli/bench.h"
+#include "host/cli/cli.h"
+#include "host/cli/term.h"
+#include "host/philox.h"
+#include "runtime/base/os.h"
+
+enum { MAX_WARMUPS = 8, WARMUP_TOKENS = 16 };
+static const double STABLE = 0.03;
+static const uint64_t WARMUP_NS = 10000000000u; /* no further warm-up after this */
+
+static uint32_t draw(struct sto_bench_runner *r)
+{
+    const uint32_t counter[4] = {(uint32_t)(r->drawn & UINT32_MAX), (uint32_t)(r->drawn >> 32), 0, 0};
+    const uint32_t key[2] = {(uint32_t)(r->seed & UINT32_MAX), (uint32_t)(r->seed >> 32)};
+    uint32_t words[4];
+    sto_philox4x32(counter, key, words);
+    r->drawn++;
+    return (uint32_t)((uint64_t)words[0] * r->n_vocab >> 32);
+}
+
+static void draw_tokens(struct sto_bench_runner *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        r->tokens[i] = draw(r);
+}
+
+static uint32_t best_token(const struct sto_bench_runner *r)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < r->n_vocab; i++)
+        best = r->logits[i] > r->logits[best] ? i : best;
+    return best;
+}
+
+/* tokens [n] in calls of n_batch, each in passes of n_ubatch; logits of the last one when wanted. */
+static enum sto_status eval_prompt(struct sto_bench_runner *r, uint32_t n, uint32_t n_batch, uint32_t n_ubatch,
+                                   bool logits, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    for (uint32_t done = 0; done < n && status == STO_OK;) {
+        const uint32_t call = n - done < n_batch ? n - done : n_batch;
+        for (uint32_t at = 0; at < call && status == STO_OK;) {
+            const uint32_t pass = call - at < n_ubatch ? call - at : n_ubatch;
+            const bool last = logits && done + at + pass == n;
+            status = sto_session_eval(r->session, r->tokens + done + at, pass,
+                                      last ? STO_LOGITS_LAST : STO_LOGITS_NONE, last ? r->logits : NULL, err);
+            at += pass;
+            if (status == STO_OK && sto_cli_interrupted())
+                status = sto_fail(err, STO_ERR_CANCELLED, "stopped");
+        }
+        done += call;
+    }
+    return status;
+}
+
+/* One repetition; *ns and, for prompts, *first_token_ns. */
+static enum sto_status repeat(struct sto_bench_runner *r, const struct sto_bench_test *test, uint64_t *ns,
+                              uint64_t *first_token_ns, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    sto_session_truncate(r->session, test->n_depth);
+    draw_tokens(r, test->n_prompt > 0 ? test->n_prompt : test->n_gen);
+    const uint64_t begin = sto_now_ns();
+    if (test->n_prompt > 0) {
+        status = eval_prompt(r, test->n_prompt, test->n_batch, test->n_ubatch, true, err);
+        *ns = sto_now_ns() - begin;
+        const uint32_t token = best_token(r);
+        *first_token_ns = token < r->n_vocab ? sto_now_ns() - begin : 0;
+        return status;
+    }
+    for (uint32_t i = 0; i < test->n_gen && status == STO_OK; i++) {
+        status = sto_session_eval(r->session, &r->tokens[i], 1, STO_LOGITS_LAST, r->logits, err);
+        if (status == STO_OK && sto_cli_interrupted())
+            status = sto_fail(err, STO_ERR_CANCELLED, "stopped");
+    }
+    *ns = sto_now_ns() - begin;
+    return status;
+}
+
+static enum sto_status warm_up(struct sto_bench_runner *r, const struct sto_bench_test *test,
+                               struct sto_bench_result *out, struct sto_error *err)
+{
+    const uint64_t begin = sto_now_ns();
+    struct sto_bench_test shorter = *test;
+    uint64_t before = 0, ns = 0, first = 0;
+    shorter.n_gen = test->n_gen < WARMUP_TOKENS ? test->n_gen : WARMUP_TOKENS;
+    while (out->warmups < MAX_WARMUPS && !out->stable && sto_now_ns() - begin < WARMUP_NS) {
+        const enum sto_status status = repeat(r, &shorter, &ns, &first, err);
+        if (status != STO_OK)
+            return status;
+        out->warmups++;
+        out->stable = before > 0 && fabs((double)ns - (double)before) <= STABLE * (double)before;
+        before = ns;
+    }
+    return STO_OK;
+}
+
+static void write_time(char *text, size_t size)
+{
+    const time_t now = time(NULL);
+    const struct tm *utc = gmtime(&now);
+    if (utc == NULL || strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", utc) == 0)
+        text[0] = '\0';
+}
+
+enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench_test *test,
+                              struct sto_bench_result *out, struct sto_error *err)
+{
+    const struct sto_callbacks cb = sto_term_callbacks();
+    char name[48];
+    sto_bench_test_name(test, name, sizeof name);
+    out->test = *test;
+    out->n = 0;
+    out->warmups = 0;
+    out->stable = false;
+    write_time(out->time, sizeof out->time);
+    enum sto_status status = warm_up(r, test, out, err);
+    while (status == STO_OK && out->n < r->repetitions) {
+        if (cb.progress != NULL)
+            (void)cb.progress(cb.user, name, out->n, r->repetitions);
+        status = repeat(r, test, &out->ns[out->n], &out->first_token_ns[out->n], err);
+        out->n += status == STO_OK;
+    }
+    sto_term_clear();
+    return status;
+}
+
+enum sto_status sto_bench_fill(struct sto_bench_runner *r, uint32_t n_tokens, uint32_t n_ubatch, struct sto_error *err)
+{
+    const struct sto_callbacks cb = sto_term_callbacks();
+    enum sto_status status = STO_OK;
+    sto_session_truncate(r->session, n_tokens);
+    while (status == STO_OK && sto_session_length(r->session) < n_tokens) {
+        const uint32_t left = n_tokens - sto_session_length(r->session);
+        const uint32_t n = left < n_ubatch ? left : n_ubatch;
+        if (cb.progress != NULL)
+            (void)cb.progress(cb.user, "depth", n_tokens - left, n_tokens);
+        draw_tokens(r, n);
+        status = eval_prompt(r, n, n, n, false, err);
+    }
+    sto_term_clear();
+    return status;
+}

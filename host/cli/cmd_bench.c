@@ -1,0 +1,228 @@
+/* strato bench: tokens per second, beside what the memory allows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host/cli/bench.h"
+#include "host/cli/cli.h"
+#include "host/cli/term.h"
+#include "models/gguf_types.h"
+#include "models/model.h"
+#include "runtime/base/mem.h"
+
+enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16 };
+
+struct job {
+    const struct sto_options *options;
+    struct sto_bench_list prompts, generates, depths, batches, ubatches;
+    struct sto_stack stack;
+    struct sto_bench_runner runner;
+    struct sto_bench_result result;
+    struct sto_bench_setup setup;
+    struct sto_bench_report report;
+    const char *file;
+    char model_type[96];
+};
+
+/* ---- options ---- */
+
+static void set_default(struct sto_bench_list *list, uint32_t value)
+{
+    if (list->n == 0)
+        list->values[list->n++] = value;
+}
+
+static enum sto_status read_lists(struct job *j, struct sto_error *err)
+{
+    const struct sto_command_options *o = &j->options->own;
+    enum sto_status status;
+    if ((status = sto_bench_list_read("-p", &o->bench_prompt, 0, MAX_TOKENS, &j->prompts, err)) != STO_OK ||
+        (status = sto_bench_list_read("-n", &o->bench_generate, 0, MAX_TOKENS, &j->generates, err)) != STO_OK ||
+        (status = sto_bench_list_read("-d", &o->bench_depth, 0, MAX_TOKENS, &j->depths, err)) != STO_OK ||
+        (status = sto_bench_list_read("-b", &o->bench_batch, 1, MAX_TOKENS, &j->batches, err)) != STO_OK ||
+        (status = sto_bench_list_read("-ub", &o->bench_ubatch, 1, MAX_UBATCH, &j->ubatches, err)) != STO_OK)
+        return status;
+    set_default(&j->prompts, 512);
+    set_default(&j->generates, 128);
+    set_default(&j->depths, 0);
+    set_default(&j->batches, 2048);
+    set_default(&j->ubatches, j->options->common.ubatch_tokens > 0 ? j->options->common.ubatch_tokens : 512);
+    if (sto_bench_list_max(&j->prompts) == 0 && sto_bench_list_max(&j->generates) == 0)
+        return sto_fail(err, STO_ERR_USAGE, "-p 0 and -n 0 leave nothing to measure");
+    return STO_OK;
+}
+
+/* ---- set-up ---- */
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t most_new_tokens(const struct job *j)
+{
+    return max_u32(sto_bench_list_max(&j->prompts), sto_bench_list_max(&j->generates));
+}
+
+static enum sto_status create_engine(struct job *j, const struct sto_callbacks *callbacks, struct sto_error *err)
+{
+    const struct sto_options *o = j->options;
+    const uint32_t needed = sto_bench_list_max(&j->depths) + most_new_tokens(j);
+    struct sto_engine_params params;
+    sto_options_engine(o, &params);
+    if (o->common.ctx_tokens != 0 && o->common.ctx_tokens < needed)
+        return sto_fail(err, STO_ERR_USAGE, "--ctx %u: the longest test needs %u tokens",
+                        (unsigned)o->common.ctx_tokens, (unsigned)needed);
+    if (needed > sto_model_n_ctx_train(j->stack.model))
+        return sto_fail(err, STO_ERR_USAGE, "the longest test needs %u tokens of context, the model has %u",
+                        (unsigned)needed, (unsigned)sto_model_n_ctx_train(j->stack.model));
+    params.ctx_tokens = max_u32(o->common.ctx_tokens, needed);
+    params.ubatch_tokens = sto_bench_list_max(&j->ubatches);
+    const enum sto_status status =
+        sto_engine_create(j->stack.device, j->stack.model, &params, callbacks, &j->stack.engine, err);
+    sto_term_clear();
+    if (status == STO_OK)
+        sto_engine_get_info(j->stack.engine, &j->stack.info);
+    return status;
+}
+
+/* "qwen3 Q4_K_M": the family, and what the file says of its weights. */
+static void name_type(struct job *j)
+{
+    const struct sto_model *m = j->stack.model;
+    const struct sto_gguf *gguf = sto_model_get_gguf(m);
+    const struct sto_gguf_kv *kv = sto_gguf_find(gguf, "general.file_type");
+    uint32_t file_type = UINT32_MAX;
+    struct sto_error ignored;
+    if (kv != NULL && sto_gguf_need_u32(gguf, "general.file_type", &file_type, &ignored) != STO_OK)
+        file_type = UINT32_MAX;
+    const char *mixture = sto_gguf_mixture_name(file_type);
+    (void)snprintf(j->model_type, sizeof j->model_type, "%s %s", sto_model_arch(m), mixture != NULL ? mixture : "");
+}
+
+static enum sto_status create_runner(struct job *j, struct sto_error *err)
+{
+    struct sto_bench_runner *r = &j->runner;
+    r->n_vocab = sto_model_n_vocab(j->stack.model);
+    r->repetitions = j->options->own.repetitions;
+    r->seed = j->options->common.seed_set ? j->options->common.seed : 0;
+    r->n_tokens = max_u32(most_new_tokens(j), sto_bench_list_max(&j->ubatches));
+    r->tokens = sto_calloc(r->n_tokens, sizeof *r->tokens);
+    r->logits = sto_calloc(r->n_vocab, sizeof *r->logits);
+    j->result.ns = sto_calloc(r->repetitions, sizeof *j->result.ns);
+    j->result.first_token_ns = sto_calloc(r->repetitions, sizeof *j->result.first_token_ns);
+    if (r->tokens == NULL || r->logits == NULL || j->result.ns == NULL || j->result.first_token_ns == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u tokens", (unsigned)r->n_tokens);
+    return sto_session_create(j->stack.engine, &r->session, err);
+}
+
+static enum sto_status open_all(struct job *j, struct sto_error *err)
+{
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_device_params device_params;
+    enum sto_status status;
+    sto_options_device(j->options, &device_params);
+    if ((status = sto_cli_model(j->options, &j->file, err)) != STO_OK)
+        return status;
+    if ((status = sto_model_open(j->file, NULL, &callbacks, &j->stack.model, err)) != STO_OK)
+        return status;
+    name_type(j);
+    if ((status = sto_device_open(&device_params, &callbacks, &j->stack.device, err)) != STO_OK)
+        return status;
+    if ((status = create_engine(j, &callbacks, err)) != STO_OK)
+        return status;
+    if ((status = create_runner(j, err)) != STO_OK)
+        return status;
+    j->setup = (struct sto_bench_setup){
+        .options = j->options,
+        .model = j->stack.model,
+        .device = j->stack.device,
+        .engine = j->stack.info,
+        .sizes = sto_bench_sizes_of(j->stack.model, j->stack.info.kv_bytes_per_token),
+        .model_file = j->file,
+        .model_type = j->model_type,
+    };
+    return STO_OK;
+}
+
+/* ---- the tests ---- */
+
+static enum sto_status run_test(struct job *j, struct sto_bench_test test, struct sto_error *err)
+{
+    if (test.n_prompt == 0 && test.n_gen == 0)
+        return STO_OK;
+    j->result.work = sto_bench_work_of(&j->setup.sizes, &test);
+    const enum sto_status status = sto_bench_run(&j->runner, &test, &j->result, err);
+    return status == STO_OK ? sto_bench_report_row(&j->report, &j->result, err) : status;
+}
+
+/* All prompts, then all generations, at one depth with one batch and ubatch. */
+static enum sto_status run_tests(struct job *j, struct sto_bench_test test, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    for (size_t i = 0; i < j->prompts.n && status == STO_OK; i++) {
+        test.n_prompt = j->prompts.values[i];
+        status = run_test(j, test, err);
+    }
+    test.n_prompt = 0;
+    for (size_t i = 0; i < j->generates.n && status == STO_OK; i++) {
+        test.n_gen = j->generates.values[i];
+        status = run_test(j, test, err);
+    }
+    return status;
+}
+
+static enum sto_status run_all(struct job *j, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    for (size_t d = 0; d < j->depths.n && status == STO_OK; d++) {
+        status = sto_bench_fill(&j->runner, j->depths.values[d], sto_bench_list_max(&j->ubatches), err);
+        for (size_t b = 0; b < j->batches.n && status == STO_OK; b++) {
+            for (size_t u = 0; u < j->ubatches.n && status == STO_OK; u++) {
+                const struct sto_bench_test test = {.n_depth = j->depths.values[d],
+                                                    .n_batch = j->batches.values[b],
+                                                    .n_ubatch = j->ubatches.values[u]};
+                status = run_tests(j, test, err);
+            }
+        }
+    }
+    return status;
+}
+
+static enum sto_status run(struct job *j, struct sto_error *err)
+{
+    enum sto_status status;
+    if (j->options->own.sweep != STO_SWEEP_NONE)
+        return sto_fail(err, STO_ERR_USAGE, "--sweep: not in this version");
+    if (j->options->own.shape != NULL)
+        return sto_fail(err, STO_ERR_USAGE, "--shape: not in this version");
+    if ((status = read_lists(j, err)) != STO_OK)
+        return status;
+    if ((status = open_all(j, err)) != STO_OK)
+        return status;
+    j->report = (struct sto_bench_report){.format = (enum sto_bench_output)j->options->own.bench_output,
+                                          .setup = &j->setup};
+    sto_bench_report_begin(&j->report);
+    status = run_all(j, err);
+    sto_bench_report_end(&j->report);
+    return status;
+}
+
+int sto_cmd_bench(int argc, char **argv)
+{
+    struct sto_options options;
+    struct job j = {.options = &options};
+    struct sto_error err = {0};
+    int code;
+    if (!sto_cli_parse(argc, argv, &options, &code))
+        return code;
+    sto_term_start(options.common.quiet, options.common.verbose);
+    sto_cli_on_interrupt(NULL, NULL);
+    const enum sto_status status = run(&j, &err);
+    sto_session_destroy(j.runner.session);
+    sto_stack_close(&j.stack);
+    sto_free(j.runner.tokens);
+    sto_free(j.runner.logits);
+    sto_free(j.result.ns);
+    sto_free(j.result.first_token_ns);
+    return status == STO_OK ? sto_cli_finish() : sto_cli_fail(&err);
+}
