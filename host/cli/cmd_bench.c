@@ -90,10 +90,9 @@ static void name_type(struct job *j)
 {
     const struct sto_model *m = j->stack.model;
     const struct sto_gguf *gguf = sto_model_get_gguf(m);
-    const struct sto_gguf_kv *kv = sto_gguf_find(gguf, "general.file_type");
     uint32_t file_type = UINT32_MAX;
     struct sto_error ignored;
-    if (kv != NULL && sto_gguf_need_u32(gguf, "general.file_type", &file_type, &ignored) != STO_OK)
+    if (sto_gguf_need_u32(gguf, "general.file_type", &file_type, &ignored) != STO_OK)
         file_type = UINT32_MAX;
     const char *mixture = sto_gguf_mixture_name(file_type);
     (void)snprintf(j->model_type, sizeof j->model_type, "%s %s", sto_model_arch(m), mixture != NULL ? mixture : "");
