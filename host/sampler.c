@@ -4,7 +4,7 @@
  *                                                    -> top-k .. XTC -> temperature -> draw
  *                                                    -> temperature -> mirostat     -> draw   mirostat 2 */
 #include "host/sampler.h"
-#include "host/philox.h"
+#include "runtime/base/philox.h"
 #include "host/sampler_filters.h"
 #include "host/sampler_history.h"
 #include "runtime/base/mem.h"

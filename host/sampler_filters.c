@@ -1,6 +1,6 @@
 /* Filters by radix selection over integer weights; see the header for what each keeps. */
 #include "host/sampler_filters.h"
-#include "host/exact_math.h"
+#include "runtime/base/exact_math.h"
 #include "runtime/base/mem.h"
 
 #include <math.h>

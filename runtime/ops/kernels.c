@@ -42,6 +42,8 @@ uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum 
     const struct sto_device_plan *plan = ops->plan;
     struct list list = {.kernels = kernels};
     add(&list, STO_KERNEL_step_begin);
+    add(&list, STO_KERNEL_sample_max);
+    add(&list, STO_KERNEL_sample_pick);
     add(&list, STO_KERNEL_rmsnorm);
     add(&list, STO_KERNEL_glu);
     add(&list, STO_KERNEL_attn_merge);

@@ -112,6 +112,21 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
 /* Scratch bytes at a context of ctx tokens, however many columns there are. */
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);
 
+/* Draws the next token of a step of one column. shaders/shared/sample.h describes the block and the results. */
+enum { STO_SAMPLE_MAX_VOCAB = 1 << 19 };
+struct sto_op_sample_args {
+    struct sto_tensor logits;        /* [1, n_vocab], n_vocab <= STO_SAMPLE_MAX_VOCAB                        */
+    uint64_t scratch;                /* sto_op_sample_scratch bytes, 4-byte aligned                          */
+    uint64_t block;                  /* struct SampleBlock in device memory; read, and its counters advanced */
+    uint64_t ring;                   /* uint32 [SAMPLE_RING]; element block.step % SAMPLE_RING is written    */
+    uint64_t step;                   /* step block in device memory: its column becomes the token drawn, one
+                                        position later, unless the chain has ended                          */
+    const struct sto_buffer *groups; /* as in sto_op_step_begin; made to fit the next step                   */
+    uint32_t n_kv_heads;
+};
+void sto_op_sample(struct sto_ops *ops, const struct sto_op_sample_args *a);
+uint64_t sto_op_sample_scratch(uint32_t n_vocab);
+
 /* The kernels that steps of a model will use whose matrices have the marked types [STO_TYPE_COUNT], for making their
  * pipelines ahead. kernels has room for STO_KERNEL_COUNT; returns how many. Only ops' plan, math and deterministic
  * count. */

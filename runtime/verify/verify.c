@@ -47,7 +47,7 @@ struct sto_verifier {
 };
 
 static const struct sto_verify_source *const lists[] = {sto_verify_basic, sto_verify_rope_kv, sto_verify_attention,
-                                                     sto_verify_mat};
+                                                     sto_verify_sample, sto_verify_mat};
 
 /* first: a list that goes before the others, or NULL. */
 static const struct sto_verify_source *find_source(const struct sto_verify_source *first, const char *source)

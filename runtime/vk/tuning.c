@@ -84,6 +84,21 @@ static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuni
     t->n_values = 3;
 }
 
+/* A block of logits is one subgroup's work: no shared memory. */
+static void tune_sample_max(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    t->values[0] = round_workgroup(in, 1);
+}
+
+/* One workgroup goes over all logits. Shared memory for 512 fits everywhere; on a CPU the width keeps each invocation's
+ * loops short of the driver's limit (tune_attn_prefill). */
+static void tune_sample_pick(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
+    const uint32_t most = in->snapshot->max_workgroup_invocations;
+    t->values[0] = cpu ? (most < 1024 ? most : 1024) : round_workgroup(in, 512);
+}
+
 static const struct {
     const char *source;
     void (*rule)(const struct sto_tuning_input *in, struct sto_tuning *t);
@@ -94,6 +109,8 @@ static const struct {
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
     {"attn_prefill.comp", tune_attn_prefill},
+    {"sample_max.comp", tune_sample_max},
+    {"sample_pick.comp", tune_sample_pick},
 };
 
 void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out)

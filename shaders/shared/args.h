@@ -6,6 +6,7 @@
 #ifndef STO_SHARED_ARGS_H
 #define STO_SHARED_ARGS_H
 
+#include "sample.h"
 #include "step.h"
 
 #define FLAG_BIAS 1u       /* add bias[row]                       */
@@ -135,6 +136,19 @@ struct StepBeginArgs {
     uint64_t step;     /* step block in device memory              */
     uint64_t groups;   /* uint32 [3]: n_pieces, n_kv_heads, n_cols */
     uint32_t max_cols;
+    uint32_t n_kv_heads;
+};
+
+/* sample_max: the largest key of each block of SAMPLE_BLOCK logits (lib/sample.glsl says what a key is). sample_pick:
+ * draws a token as the sampling block says, keeps it in the ring, and makes it the step block's next column. */
+struct SampleArgs {
+    uint64_t logits;     /* f32 [n_vocab]                                        */
+    uint64_t maxima;     /* uint32 [ceil(n_vocab / SAMPLE_BLOCK)]                */
+    uint64_t block;      /* struct SampleBlock                                   */
+    uint64_t ring;       /* uint32 [SAMPLE_RING]                                 */
+    uint64_t step;       /* step block of one column                             */
+    uint64_t groups;     /* uint32 [3]: as step_begin fills them                 */
+    uint32_t n_vocab;
     uint32_t n_kv_heads;
 };
 

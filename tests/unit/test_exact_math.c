@@ -8,8 +8,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "host/exact_math.h"
-#include "host/philox.h"
+#include "runtime/base/exact_math.h"
+#include "runtime/base/philox.h"
 
 /* Known answers of philox4x32-10, from the file kat_vectors of the Random123 library. */
 static void philox_gives_the_published_answers(void **state)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The coefficients of log in host/exact_math.c.
+"""The coefficients of log in runtime/base/exact_math.c.
 
 P(f) = (log(1 + f) - f + f^2/2) / f^3 on [sqrt(1/2) - 1, sqrt(2) - 1], degree 7. Lawson's iteration turns a weighted
 least-squares fit into one with the least maximum; the weight makes it the relative error of log(1 + f).

@@ -1,5 +1,5 @@
 /* Philox4x32-10. The constants are those of the paper: two odd multipliers and two Weyl increments. */
-#include "host/philox.h"
+#include "runtime/base/philox.h"
 
 enum { PHILOX_ROUNDS = 10 };
 

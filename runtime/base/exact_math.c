@@ -1,7 +1,7 @@
 /* exp: x = k ln2 + r with |r| <= ln2 / 2, Taylor's polynomial of degree 7 for e^r (its remainder is below 6e-9), and
  * k added to the exponent. log: x = 2^k m with m in [sqrt(1/2), sqrt(2)), f = m - 1, and
  * log(1 + f) = f - f^2/2 + f^3 P(f), where P is a least-maximum fit that tests/vectors/sampler_fit_log.py makes. */
-#include "host/exact_math.h"
+#include "runtime/base/exact_math.h"
 
 #include <float.h>
 #include <math.h>

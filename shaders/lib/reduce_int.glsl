@@ -1,0 +1,66 @@
+// reduce_int.glsl: integer sums, minima and maxima over a workgroup, for every workgroup size and every subgroup size
+// from 4 up. Every invocation of the workgroup must arrive, and gets the same result. Needs the constant WORKGROUP.
+#ifndef LIB_REDUCE_INT_GLSL
+#define LIB_REDUCE_INT_GLSL
+
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+
+shared uint64_t int_parts[(WORKGROUP + 3) / 4]; // one per subgroup
+shared uint64_t int_result;
+
+// Below 2^62, by thirds: 64-bit subgroup operations are not everywhere, and at most 128 invocations add 25 bits.
+uint64_t subgroup_sum64(uint64_t x)
+{
+    const uint low = subgroupAdd(uint(x) & 0x1fffffu), mid = subgroupAdd(uint(x >> 21) & 0x1fffffu);
+    const uint high = subgroupAdd(uint(x >> 42));
+    return uint64_t(low) + (uint64_t(mid) << 21) + (uint64_t(high) << 42);
+}
+
+uint64_t workgroup_sum64(uint64_t x)
+{
+    const uint64_t part = subgroup_sum64(x);
+    if (gl_NumSubgroups == 1)
+        return part;
+    if (subgroupElect())
+        int_parts[gl_SubgroupID] = part;
+    barrier();
+    if (gl_SubgroupID == 0) {
+        uint64_t sum = 0ul;
+        for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
+            sum += int_parts[i];
+        sum = subgroup_sum64(sum);
+        if (subgroupElect())
+            int_result = sum;
+    }
+    barrier(); // also: the parts have been read
+    return int_result;
+}
+
+uint workgroup_max_uint(uint x)
+{
+    const uint part = subgroupMax(x);
+    if (gl_NumSubgroups == 1)
+        return part;
+    if (subgroupElect())
+        int_parts[gl_SubgroupID] = uint64_t(part);
+    barrier();
+    if (gl_SubgroupID == 0) {
+        uint highest = 0u;
+        for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
+            highest = max(highest, uint(int_parts[i]));
+        highest = subgroupMax(highest);
+        if (subgroupElect())
+            int_result = uint64_t(highest);
+    }
+    barrier();
+    return uint(int_result);
+}
+
+uint workgroup_min_uint(uint x)
+{
+    return ~workgroup_max_uint(~x);
+}
+
+#endif
