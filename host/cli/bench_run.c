@@ -8,7 +8,7 @@
 #include "host/cli/bench.h"
 #include "host/cli/cli.h"
 #include "host/cli/term.h"
-#include "host/philox.h"
+#include "runtime/base/philox.h"
 #include "runtime/base/os.h"
 
 enum { MAX_WARMUPS = 8, WARMUP_TOKENS = 16 };
