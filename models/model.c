@@ -22,8 +22,7 @@ static struct model_impl *impl_of(const struct sto_model *model)
 
 /* ---- shapes ---- */
 
-/* What the hyperparameters say a weight must be; vectors have rows 1. */
-static void expected_shape(const struct sto_hparams *h, enum sto_weight_role role, uint32_t *rows, uint32_t *cols)
+void sto_weight_shape(const struct sto_hparams *h, enum sto_weight_role role, uint32_t *rows, uint32_t *cols)
 {
     const uint32_t q = h->n_heads * h->head_dim;
     const uint32_t kv = h->n_kv_heads * h->head_dim;
@@ -53,7 +52,7 @@ static void expected_shape(const struct sto_hparams *h, enum sto_weight_role rol
     }
 }
 
-static bool is_matrix(enum sto_weight_role role)
+bool sto_weight_is_matrix(enum sto_weight_role role)
 {
     switch (role) {
     case STO_W_TOKEN_EMBD:
@@ -73,11 +72,11 @@ static enum sto_status check_tensor(const struct model_impl *m, const struct sto
                                     enum sto_weight_role role, const char *name, struct sto_error *err)
 {
     uint32_t rows, cols;
-    expected_shape(&m->model.h, role, &rows, &cols);
+    sto_weight_shape(&m->model.h, role, &rows, &cols);
     if (t->type == STO_TYPE_COUNT)
         return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' has weight format number %u, which is not supported",
                         m->model.path, name, t->file_type);
-    const bool vector = !is_matrix(role);
+    const bool vector = !sto_weight_is_matrix(role);
     const bool right = t->dims[0] == cols && (vector ? t->n_dims == 1 : t->n_dims == 2 && t->dims[1] == rows);
     if (!right)
         return sto_fail(err, STO_ERR_MODEL, "%s: tensor '%s' has shape [%llu, %llu, %llu, %llu], expected [%u, %u]",
@@ -270,10 +269,11 @@ void sto_model_close(struct sto_model *model)
 
 const struct sto_vocab *sto_model_get_vocab(const struct sto_model *model)
 {
-    return &impl_of(model)->vocab;
+    static const struct sto_vocab none = {.kind = STO_VOCAB_NONE};
+    return model->vtable == &vtable ? &impl_of(model)->vocab : &none;
 }
 
 const struct sto_gguf *sto_model_get_gguf(const struct sto_model *model)
 {
-    return impl_of(model)->gguf;
+    return model->vtable == &vtable ? impl_of(model)->gguf : NULL;
 }

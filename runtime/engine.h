@@ -45,6 +45,11 @@ enum sto_status sto_weights_plan(struct sto_engine *e, uint64_t *piece_bytes, st
 enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callbacks *callbacks, struct sto_error *err);
 uint32_t sto_weights_count_pieces(const struct sto_model *model);
 
+/* session.c: makes the sequence n_tokens long without evaluating any: its keys and values are random, of deviation 1.
+ * For measuring at a depth. STO_ERR_USAGE: more than the context. */
+enum sto_status sto_session_make_synthetic(struct sto_session *session, uint32_t n_tokens, uint64_t seed,
+                                           struct sto_error *err);
+
 /* session.c: true when sto_session_cancel was called and no eval has taken notice; takes notice. */
 bool sto_session_take_cancel(struct sto_session *session);
 

@@ -7,6 +7,7 @@
 
 #include "runtime/base/cursor.h"
 #include "runtime/ops/ops.h"
+#include "runtime/random_fill.h"
 
 /* What a weight is to the decoder. Roles from STO_W_ATTN_NORM on occur once per layer. */
 enum sto_weight_role {
@@ -105,12 +106,19 @@ struct sto_model_vtable {
     void (*close)(struct sto_model *model);
 };
 
+/* A matrix that is made on the device instead of being read. */
+struct sto_random_weight {
+    struct sto_random_block block;
+    uint64_t seed;
+};
+
 struct sto_model {
     char arch[32], name[128], path[1024];
     struct sto_hparams h;
     float *rope_freqs;               /* [rope_dims / 2] radians per position and pair, all scaling applied */
     struct sto_model_weight *weights;
     uint32_t n_weights;
+    struct sto_random_weight *random; /* [n_weights] of matrices without a file; NULL: weights are read         */
     bool has_data;                   /* false: header only                                                 */
     const struct sto_model_vtable *vtable;
     void *impl;                      /* models/' own                                                       */

@@ -254,6 +254,22 @@ void sto_session_truncate(struct sto_session *session, uint32_t n_tokens)
         session->length = n_tokens;
 }
 
+enum sto_status sto_session_make_synthetic(struct sto_session *s, uint32_t n_tokens, uint64_t seed,
+                                           struct sto_error *err)
+{
+    struct sto_engine *e = s->engine;
+    const struct sto_random_block block = sto_random_block_make(e->kv_type, 1.0f);
+    const uint64_t bytes = (uint64_t)((n_tokens + KV_PAGE - 1) / KV_PAGE) * e->kv_page_bytes;
+    enum sto_status status = STO_OK;
+    if (n_tokens > e->info.ctx_tokens)
+        return sto_fail(err, STO_ERR_USAGE, "%u tokens do not fit in a context of %u", n_tokens, e->info.ctx_tokens);
+    for (uint32_t l = 0; l < e->model->h.n_layers && status == STO_OK; l++)
+        status = sto_random_fill(e->batch, &s->kv[l], 0, bytes, &block, seed + l, err);
+    if (status == STO_OK)
+        s->length = n_tokens;
+    return status;
+}
+
 void sto_session_cancel(struct sto_session *session)
 {
     atomic_store(&session->cancelled, true);

@@ -2,6 +2,7 @@
  *
  *   file --read--> mapped device memory                      (CPU drivers, integrated GPUs, ReBAR)
  *   file --read--> chunk --staging ring--> device memory     (elsewhere)
+ *   random bits, made by a kernel                            (models without a file)
  *
  * Pieces: 0 holds every vector as f32 (norms, biases, RoPE frequencies: small, and pushed by address); then one piece
  * per matrix outside the layers; then one per layer. Reading goes through the file, not a map: a file that shrinks
@@ -103,6 +104,16 @@ static enum sto_status load_matrix(struct load *l, const struct sto_model_weight
     return status;
 }
 
+/* Matrix i of a model without a file. */
+static enum sto_status fill_matrix(struct load *l, uint32_t i, const struct sto_weight *d, struct sto_error *err)
+{
+    const struct sto_random_weight *r = &l->e->model->random[i];
+    const uint64_t bytes = l->e->model->weights[i].bytes;
+    const enum sto_status status =
+        sto_random_fill(l->e->batch, &l->e->pieces[d->piece], d->offset, bytes, &r->block, r->seed, err);
+    return status == STO_OK ? report(l, bytes, err) : status;
+}
+
 static enum sto_status load_vector(struct load *l, const struct sto_model_weight *w, const struct sto_weight *d,
                                    struct sto_error *err)
 {
@@ -149,7 +160,10 @@ enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callback
         const struct sto_model_weight *w = &m->weights[i];
         struct sto_weight *d = &e->weights.weights[sto_device_weight_index(w->role, w->layer)];
         d->address = e->pieces[d->piece].address + d->offset;
-        status = is_vector(w) ? load_vector(&l, w, d, err) : load_matrix(&l, w, d, err);
+        if (is_vector(w))
+            status = load_vector(&l, w, d, err);
+        else
+            status = m->random != NULL ? fill_matrix(&l, i, d, err) : load_matrix(&l, w, d, err);
     }
     if (status == STO_OK)
         status = sto_upload_finish(e->uploader, err);

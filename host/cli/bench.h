@@ -8,6 +8,7 @@
 
 #include "host/cli/bench_list.h"
 #include "host/cli/stack.h"
+#include "runtime/bandwidth.h"
 #include "runtime/model.h"
 
 /* One line of the result. Either n_prompt or n_gen is 0. */
@@ -78,6 +79,7 @@ struct sto_bench_setup {
     const struct sto_device *device;
     struct sto_engine_info engine;
     struct sto_bench_sizes sizes;
+    struct sto_bandwidth bandwidth;
     const char *model_file, *model_type;
 };
 

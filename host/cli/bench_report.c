@@ -18,10 +18,13 @@ struct figures {
     struct sto_bench_stats ns, ts;
     double first_token_ns;            /* median; 0: not a prompt */
     double gb_per_s, tflop_per_s;     /* at the median time      */
+    double share;                     /* of the measured bandwidth; 0: not known */
 };
 
-static enum sto_status figure(const struct sto_bench_result *result, struct figures *f, struct sto_error *err)
+static enum sto_status figure(const struct sto_bench_setup *setup, const struct sto_bench_result *result,
+                              struct figures *f, struct sto_error *err)
 {
+    const double best = setup->bandwidth.best_gb_per_s;
     double *values = sto_calloc(result->n, sizeof *values);
     if (values == NULL || result->n == 0) {
         sto_free(values);
@@ -38,6 +41,7 @@ static enum sto_status figure(const struct sto_bench_result *result, struct figu
     f->first_token_ns = result->test.n_prompt > 0 ? sto_bench_stats_of(values, result->n).median : 0.0;
     f->gb_per_s = (double)result->work.read_bytes / f->ns.median;
     f->tflop_per_s = result->work.flops / f->ns.median / 1e3;
+    f->share = best > 0.0 ? f->gb_per_s / best : 0.0;
     sto_free(values);
     return STO_OK;
 }
@@ -100,6 +104,11 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "n_threads", sto_cpu_count());
     add_text(o, "type_k", kv);
     add_text(o, "type_v", kv);
+    add_number(o, "bandwidth_read_gb_per_s", s->bandwidth.read_gb_per_s);
+    add_number(o, "bandwidth_copy_gb_per_s", s->bandwidth.copy_gb_per_s);
+    add_number(o, "bandwidth_fill_gb_per_s", s->bandwidth.fill_gb_per_s);
+    add_number(o, "bandwidth_gb_per_s", s->bandwidth.best_gb_per_s);
+    add_number(o, "bandwidth_buffer_bytes", (double)s->bandwidth.bytes);
     add_number(o, "load_ns", (double)s->engine.load_ns);
     add_number(o, "ctx_tokens", s->engine.ctx_tokens);
     add_number(o, "weight_bytes", (double)s->engine.weight_bytes);
@@ -141,6 +150,7 @@ static void add_result(cJSON *o, const struct sto_bench_result *r, const struct 
     (void)cJSON_AddBoolToObject(o, "warmup_stable", r->stable);
     add_number(o, "read_bytes", (double)r->work.read_bytes);
     add_number(o, "gb_per_s", f->gb_per_s);
+    add_number(o, "share_of_bandwidth", f->share);
     add_number(o, "tflop_per_s", f->tflop_per_s);
 }
 
@@ -191,24 +201,27 @@ static enum sto_status print_json(const struct sto_bench_report *r, const cJSON 
 
 static void print_md_head(const struct sto_bench_report *r)
 {
+    static const char dashes[] = "------------------------";
     const struct sto_bench_setup *s = r->setup;
     const struct sto_device_snapshot *d = sto_device_get_snapshot(s->device);
-    char weights[24];
+    char weights[24], buffer[24];
+    sto_bytes_text(s->bandwidth.bytes, buffer, sizeof buffer);
     sto_bytes_text(s->engine.weight_bytes, weights, sizeof weights);
     printf("%s (%s) on %s, driver %s %s  \n", sto_version(), STO_BUILD_COMMIT, d->name, d->driver_name, d->driver_info);
-    printf("%s: %s of weights on the device, loaded in %.2f s\n\n", s->model_file, weights,
+    printf("%s: %s of weights on the device, loaded in %.2f s  \n", s->model_file, weights,
            (double)s->engine.load_ns / 1e9);
-    printf("| %-24s | %10s | %8s | %7s | %16s | %20s | %9s | %21s | %7s | %8s | %14s |\n", "model", "size", "params",
-           "ubatch", "test", "t/s", "median", "range", "GB/s", "TFLOP/s", "first token ms");
-    printf("| %.24s | %.9s: | %.7s: | %.6s: | %.15s: | %.19s: | %.8s: | %.20s: | %.6s: | %.7s: | %.13s: |\n",
-           "------------------------", "---------", "-------", "------", "---------------", "-------------------",
-           "--------", "--------------------", "------", "-------", "-------------");
+    printf("memory: read %.1f, copy %.1f, fill %.1f GB/s over buffers of %s\n\n", s->bandwidth.read_gb_per_s,
+           s->bandwidth.copy_gb_per_s, s->bandwidth.fill_gb_per_s, buffer);
+    printf("| %-24s | %10s | %8s | %6s | %16s | %20s | %9s | %21s | %7s | %6s | %7s | %11s |\n", "model", "size",
+           "params", "ubatch", "test", "t/s", "median", "range", "GB/s", "of bw", "TFLOP/s", "1st tok ms");
+    printf("| %.24s | %.9s: | %.7s: | %.5s: | %.15s: | %.19s: | %.8s: | %.20s: | %.6s: | %.5s: | %.6s: | %.10s: |\n",
+           dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes);
 }
 
 static void print_md(const struct sto_bench_report *r, const struct sto_bench_result *result, const struct figures *f)
 {
     const struct sto_bench_setup *s = r->setup;
-    char size[24], params[24], name[48], rate[48], range[48], first[24] = "";
+    char size[24], params[24], name[48], rate[48], range[48], first[24] = "", share[16];
     if (r->n_rows == 0)
         print_md_head(r);
     sto_bytes_text(s->sizes.total_bytes, size, sizeof size);
@@ -217,11 +230,12 @@ static void print_md(const struct sto_bench_report *r, const struct sto_bench_re
     sto_bench_test_name(&result->test, name, sizeof name);
     (void)snprintf(rate, sizeof rate, "%.2f ± %.2f", f->ts.mean, f->ts.stddev);
     (void)snprintf(range, sizeof range, "%.2f to %.2f", f->ts.min, f->ts.max);
+    (void)snprintf(share, sizeof share, "%.1f %%", 100.0 * f->share);
     if (result->test.n_prompt > 0)
         (void)snprintf(first, sizeof first, "%.1f", f->first_token_ns / 1e6);
-    printf("| %-24s | %10s | %8s | %7u | %16s | %21s | %9.2f | %21s | %7.2f | %8.3f | %14s |\n", s->model_type, size,
-           params, (unsigned)result->test.n_ubatch, name, rate, f->ts.median, range, f->gb_per_s, f->tflop_per_s,
-           first);
+    printf("| %-24s | %10s | %8s | %6u | %16s | %21s | %9.2f | %21s | %7.2f | %6s | %7.3f | %11s |\n", s->model_type,
+           size, params, (unsigned)result->test.n_ubatch, name, rate, f->ts.median, range, f->gb_per_s, share,
+           f->tflop_per_s, first);
 }
 
 void sto_bench_report_begin(struct sto_bench_report *r)
@@ -234,7 +248,7 @@ enum sto_status sto_bench_report_row(struct sto_bench_report *r, const struct st
                                      struct sto_error *err)
 {
     struct figures f = {0};
-    enum sto_status status = figure(result, &f, err);
+    enum sto_status status = figure(r->setup, result, &f, err);
     if (status != STO_OK)
         return status;
     if (r->format == STO_BENCH_MD) {

@@ -7,6 +7,7 @@
 #include "host/cli/term.h"
 #include "models/gguf_types.h"
 #include "models/model.h"
+#include "models/shape.h"
 #include "runtime/base/mem.h"
 
 enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16 };
@@ -85,17 +86,38 @@ static enum sto_status create_engine(struct job *j, const struct sto_callbacks *
     return status;
 }
 
-/* "qwen3 Q4_K_M": the family, and what the file says of its weights. */
+/* "qwen3 Q4_K_M": the family, and what the file says of its weights; of a shape its own name. */
 static void name_type(struct job *j)
 {
     const struct sto_model *m = j->stack.model;
     const struct sto_gguf *gguf = sto_model_get_gguf(m);
     uint32_t file_type = UINT32_MAX;
     struct sto_error ignored;
+    if (gguf == NULL) {
+        (void)snprintf(j->model_type, sizeof j->model_type, "%.90s", m->path);
+        return;
+    }
     if (sto_gguf_need_u32(gguf, "general.file_type", &file_type, &ignored) != STO_OK)
         file_type = UINT32_MAX;
     const char *mixture = sto_gguf_mixture_name(file_type);
     (void)snprintf(j->model_type, sizeof j->model_type, "%s %s", sto_model_arch(m), mixture != NULL ? mixture : "");
+}
+
+static enum sto_status open_model(struct job *j, const struct sto_callbacks *callbacks, struct sto_error *err)
+{
+    const struct sto_options *o = j->options;
+    enum sto_status status;
+    if (o->own.shape != NULL) {
+        status = sto_shape_open(o->own.shape, o->common.seed_set ? o->common.seed : 0, &j->stack.model, err);
+        j->file = o->own.shape;
+    } else {
+        status = sto_cli_model(o, &j->file, err);
+        if (status == STO_OK)
+            status = sto_model_open(j->file, NULL, callbacks, &j->stack.model, err);
+    }
+    if (status == STO_OK)
+        name_type(j);
+    return status;
 }
 
 static enum sto_status create_runner(struct job *j, struct sto_error *err)
@@ -118,14 +140,14 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
 {
     const struct sto_callbacks callbacks = sto_term_callbacks();
     struct sto_device_params device_params;
+    struct sto_bandwidth bandwidth;
     enum sto_status status;
     sto_options_device(j->options, &device_params);
-    if ((status = sto_cli_model(j->options, &j->file, err)) != STO_OK)
+    if ((status = open_model(j, &callbacks, err)) != STO_OK)
         return status;
-    if ((status = sto_model_open(j->file, NULL, &callbacks, &j->stack.model, err)) != STO_OK)
-        return status;
-    name_type(j);
     if ((status = sto_device_open(&device_params, &callbacks, &j->stack.device, err)) != STO_OK)
+        return status;
+    if ((status = sto_bandwidth_measure(j->stack.device, &bandwidth, err)) != STO_OK)
         return status;
     if ((status = create_engine(j, &callbacks, err)) != STO_OK)
         return status;
@@ -137,6 +159,7 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
         .device = j->stack.device,
         .engine = j->stack.info,
         .sizes = sto_bench_sizes_of(j->stack.model, j->stack.info.kv_bytes_per_token),
+        .bandwidth = bandwidth,
         .model_file = j->file,
         .model_type = j->model_type,
     };
@@ -192,8 +215,9 @@ static enum sto_status run(struct job *j, struct sto_error *err)
     enum sto_status status;
     if (j->options->own.sweep != STO_SWEEP_NONE)
         return sto_fail(err, STO_ERR_USAGE, "--sweep: not in this version");
-    if (j->options->own.shape != NULL)
-        return sto_fail(err, STO_ERR_USAGE, "--shape: not in this version");
+    if (j->options->own.shape != NULL && j->options->n_models > 0)
+        return sto_fail(err, STO_ERR_USAGE, "--shape '%s' and MODEL '%s': one of them is enough", j->options->own.shape,
+                        j->options->models[0]);
     if ((status = read_lists(j, err)) != STO_OK)
         return status;
     if ((status = open_all(j, err)) != STO_OK)

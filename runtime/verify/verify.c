@@ -46,8 +46,8 @@ struct sto_verifier {
     struct sto_error err;
 };
 
-static const struct sto_verify_source *const lists[] = {sto_verify_basic, sto_verify_rope_kv, sto_verify_attention,
-                                                     sto_verify_sample, sto_verify_mat};
+static const struct sto_verify_source *const lists[] = {sto_verify_basic, sto_verify_memory, sto_verify_rope_kv,
+                                                     sto_verify_attention, sto_verify_sample, sto_verify_mat};
 
 /* first: a list that goes before the others, or NULL. */
 static const struct sto_verify_source *find_source(const struct sto_verify_source *first, const char *source)

@@ -62,6 +62,7 @@ extern const struct sto_verify_source sto_verify_basic[];     /* step_begin, rms
 extern const struct sto_verify_source sto_verify_rope_kv[];
 extern const struct sto_verify_source sto_verify_attention[];
 extern const struct sto_verify_source sto_verify_sample[];    /* sample_max, sample_pick   */
+extern const struct sto_verify_source sto_verify_memory[];    /* random_fill, read_sum     */
 extern const struct sto_verify_source sto_verify_mat[];       /* matvec, matmul, embed, quantize_q8 */
 
 /* A range of the pool. 256-byte aligned. address is what kernels get; offset is only for the framework. */

@@ -31,6 +31,14 @@ static void tune_probe(const struct sto_tuning_input *in, struct sto_tuning *t)
     t->values[0] = round_workgroup(in, 256);
 }
 
+/* Reading memory: 2 is how many units of 16 bytes an invocation reads. */
+static void tune_read_sum(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    t->values[0] = round_workgroup(in, 256);
+    t->values[2] = in->snapshot->kind == STO_DEVICE_CPU ? 64 : 16;
+    t->n_values = 3;
+}
+
 /* True where an invocation has 128 registers and more at full subgroup width. Elsewhere (Intel has 64 at 16 wide) wide
  * forms would spill. */
 static bool has_many_registers(const struct sto_tuning_input *in)
@@ -104,6 +112,8 @@ static const struct {
     void (*rule)(const struct sto_tuning_input *in, struct sto_tuning *t);
 } rules[] = {
     {"probe.comp", tune_probe},
+    {"random_fill.comp", tune_probe},
+    {"read_sum.comp", tune_read_sum},
     {"matvec.comp", tune_matvec},
     {"matvec_q8.comp", tune_matvec},
     {"matmul.comp", tune_matmul},

@@ -162,4 +162,27 @@ struct ProbeArgs {
     uint32_t reserved;
 };
 
+/* Random bits in blocks of block_bytes, in which a field is masked; see random_fill.comp. */
+struct RandomFillArgs {
+    uint64_t dst;         /* 16-byte aligned                                        */
+    uint32_t units;       /* of 16 bytes                                            */
+    uint32_t tail_bytes;  /* after these, 0 to 15                                   */
+    uint32_t first;       /* units between the beginning of the first block and dst */
+    uint32_t block_bytes; /* 1 to 4096                                              */
+    uint32_t field_at;    /* byte of the block where the field begins               */
+    uint32_t field_bytes; /* 0 to 4                                                 */
+    uint32_t keep;        /* bits of the field that stay random                     */
+    uint32_t set;         /* bits of the field that are set                         */
+    uint32_t seed_low;
+    uint32_t seed_high;
+};
+
+/* y[g] = sum of the words that workgroup g reads */
+struct ReadSumArgs {
+    uint64_t x;     /* 16-byte aligned             */
+    uint64_t y;     /* uint32 [workgroups]         */
+    uint32_t units; /* of 16 bytes, below 2^28 */
+    uint32_t reserved;
+};
+
 #endif

@@ -8,7 +8,7 @@
 #include "models/gguf_types.h"
 #include "runtime/formats/formats.h"
 #include "tests/support/gguf_write.h"
-#include "tests/support/mixture.h"
+#include "models/mixture.h"
 #include "tests/support/random_weights.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@
 #include "models/vocab.h"
 #include "runtime/base/mem.h"
 #include "runtime/formats/formats.h"
-#include "tests/support/mixture.h"
+#include "models/mixture.h"
 #include "tests/support/random_weights.h"
 
 static struct sto_error err;

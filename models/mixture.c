@@ -1,5 +1,5 @@
 /* Mixtures of weight formats; see the header for where the rules come from. */
-#include "tests/support/mixture.h"
+#include "models/mixture.h"
 #include "runtime/formats/formats.h"
 
 #include <ctype.h>

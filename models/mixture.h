@@ -1,8 +1,8 @@
 /* Which weight format each matrix of a file gets: a "Q4_K_M" file is a mixture. The rules are those of llama.cpp's
  * quantiser (llama_tensor_get_type in src/llama-quant.cpp) for dense models without an importance matrix, except for
  * MXFP4, which here is every matrix of a layer with Q8_0 embeddings. */
-#ifndef STO_TESTS_MIXTURE_H
-#define STO_TESTS_MIXTURE_H
+#ifndef STO_MIXTURE_H
+#define STO_MIXTURE_H
 
 #include "runtime/strato.h"
 
