@@ -155,7 +155,8 @@ void sto_decoder_record_begin(const struct sto_model *model, struct sto_forward 
                                           .groups = f->groups,
                                           .max_cols = f->n_cols,
                                           .n_kv_heads = p.h->n_kv_heads};
-    sto_op_step_begin(&f->ops, &step);
+    if (f->step_host != 0)
+        sto_op_step_begin(&f->ops, &step);
     sto_op_embed(&f->ops, p.x, weight(&p, STO_W_TOKEN_EMBD), f->step, p.h->embd_scale);
 }
 

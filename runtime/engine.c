@@ -80,7 +80,8 @@ static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piec
     struct sto_fit_input in = {
         .available_bytes = default_budget(e),
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
-        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub),
+        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub) +
+                       2 * STO_SAMPLE_SCRATCH_OFFSET + sto_op_sample_scratch(h->n_vocab),
         /* attention's partial results, and a page's address for each sequence */
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
                                    (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
@@ -141,6 +142,10 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
         {&e->groups, STO_MEMORY_DEVICE, 3 * sizeof(uint32_t), "group counts"},
         {&e->logits, STO_MEMORY_DEVICE, logits, "logits"},
         {&e->readback, STO_MEMORY_READBACK, logits, "logits"},
+        {&e->sample_host, STO_MEMORY_UPLOAD, sizeof(struct SampleBlock), "the sampling block"},
+        {&e->sample, STO_MEMORY_DEVICE, STO_SAMPLE_SCRATCH_OFFSET + sto_op_sample_scratch(m->h.n_vocab),
+         "the sampling block"},
+        {&e->ring, STO_MEMORY_READBACK, SAMPLE_RING * sizeof(uint32_t), "drawn tokens"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         const enum sto_status status = sto_buffer_create(e->device, wanted[i].memory, wanted[i].bytes, wanted[i].what,
@@ -245,9 +250,13 @@ void sto_engine_destroy(struct sto_engine *e)
         return;
     sto_recording_destroy(e->batch);
     sto_recording_destroy(e->decode);
+    sto_recording_destroy(e->chain_start);
+    for (uint32_t i = 0; i < STO_MAX_DEPTH; i++)
+        sto_recording_destroy(e->chain[i]);
     sto_uploader_destroy(e->uploader);
     struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
-                                    &e->groups,      &e->logits,  &e->readback,  &e->kv_table};
+                                    &e->groups,      &e->logits,  &e->readback,  &e->kv_table,
+                                    &e->sample_host, &e->sample,  &e->ring};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         sto_buffer_destroy(e->device, buffers[i]);
     for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++)

@@ -1,12 +1,15 @@
-/* The inside of an engine: weights on the device, scratch, step blocks, recordings. Shared by engine.c (building it),
- * weights.c (loading) and session.c (running it). */
+/* The inside of an engine and its sessions: weights on the device, scratch, step blocks, recordings. Shared by engine.c
+ * (building it), weights.c (loading), pass.c (recording), session.c (running it) and chain.c (steps in a queue). */
 #ifndef STO_ENGINE_H
 #define STO_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "runtime/model.h"
+#include "shaders/shared/sample.h"
 #include "shaders/shared/step.h"
 
-enum { STO_MAX_SEQUENCES = 16 };
+enum { STO_MAX_SEQUENCES = 16, STO_MAX_DEPTH = 8 };
 
 struct sto_engine {
     struct sto_device *device;
@@ -38,6 +41,24 @@ struct sto_engine {
     struct sto_recording *decode; /* one column with logits: recorded once, replayed */
     bool decode_recorded;
     struct sto_recording *batch;  /* everything else, recorded each time */
+
+    /* chains of steps that draw their tokens on the device */
+    struct sto_buffer sample_host; /* SampleBlock, as a chain begins                                   */
+    struct sto_buffer sample;      /* SampleBlock at 0, then at SAMPLE_SCRATCH_OFFSET its scratch      */
+    struct sto_buffer ring;        /* uint32 [SAMPLE_RING]                                             */
+    struct sto_recording *chain_start;           /* step block and sampling block to the device        */
+    struct sto_recording *chain[STO_MAX_DEPTH];  /* one step each, all alike; NULL: not yet recorded   */
+    uint64_t chain_ticket;         /* of the last step handed over: it may still run                   */
+};
+
+enum { STO_SAMPLE_SCRATCH_OFFSET = 256 }; /* bytes, behind the SampleBlock */
+
+struct sto_session {
+    struct sto_engine *engine;
+    uint32_t sequence;     /* row of the KV page table */
+    uint32_t length;       /* tokens                   */
+    struct sto_buffer *kv; /* [n_layers] pages         */
+    _Atomic bool cancelled;
 };
 
 /* weights.c: where each weight goes, then reading them all. */
@@ -49,6 +70,22 @@ uint32_t sto_weights_count_pieces(const struct sto_model *model);
  * For measuring at a depth. STO_ERR_USAGE: more than the context. */
 enum sto_status sto_session_make_synthetic(struct sto_session *session, uint32_t n_tokens, uint64_t seed,
                                            struct sto_error *err);
+
+/* pass.c: what a pass works on; max_tokens as in struct sto_forward. */
+struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
+                                      uint32_t max_tokens);
+/* Records all layers, after f's step block if it has one. */
+void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f);
+/* Records the logits [n_rows, n_vocab] of columns from first_col into e->logits. */
+void sto_engine_record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows);
+/* Keeps the figures of a decode step that was recorded. */
+void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec);
+
+/* session.c: the host's step block for n tokens behind the sequence. */
+void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n);
+
+/* chain.c: waits for steps that are still queued behind the end of a chain. */
+enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err);
 
 /* session.c: true when sto_session_cancel was called and no eval has taken notice; takes notice. */
 bool sto_session_take_cancel(struct sto_session *session);

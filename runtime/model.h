@@ -82,7 +82,7 @@ struct sto_forward {
     const struct sto_device_weights *weights;
     uint64_t rope_freqs;             /* f32 [rope_dims / 2]                                        */
     uint64_t scratch;                /* device address of the scratch buffer                        */
-    uint64_t step_host, step;        /* the two step blocks                                         */
+    uint64_t step_host, step;        /* the two step blocks; step_host 0: the device's is filled in     */
     const struct sto_buffer *groups; /* indirect group counts                                       */
     const struct sto_kv_layer *kv;   /* [n_layers]                                                  */
     uint32_t n_cols, max_cols;       /* columns of this pass, and what scratch was planned for      */

@@ -4,20 +4,11 @@
  *
  * One token with logits is the decode step: recorded once per engine and replayed. Longer groups are recorded each
  * time, since their attention knows the lengths when it is recorded. */
-#include <stdatomic.h>
 #include <string.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/base/status.h"
 #include "runtime/engine.h"
-
-struct sto_session {
-    struct sto_engine *engine;
-    uint32_t sequence;       /* row of the KV page table */
-    uint32_t length;         /* tokens                   */
-    struct sto_buffer *kv;   /* [n_layers] pages         */
-    _Atomic bool cancelled;
-};
 
 /* ---- creation ---- */
 
@@ -71,6 +62,7 @@ void sto_session_destroy(struct sto_session *s)
 {
     if (s == NULL)
         return;
+    (void)sto_chain_wait(s->engine, NULL); /* it may still be using the pages */
     for (uint32_t l = 0; s->kv != NULL && l < s->engine->model->h.n_layers; l++)
         sto_buffer_destroy(s->engine->device, &s->kv[l]);
     s->engine->sequence_used[s->sequence] = false;
@@ -87,47 +79,21 @@ struct group {
     float *logits;    /* [n_rows, n_vocab] or NULL */
 };
 
-static void write_step(struct sto_session *s, const struct group *g)
+void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n)
 {
     uint8_t *at = s->engine->step_host.mapped;
-    const struct StepHeader header = {.n_cols = g->n, .n_pieces = (s->length + g->n + KV_PAGE - 1) / KV_PAGE};
+    const struct StepHeader header = {.n_cols = n, .n_pieces = (s->length + n + KV_PAGE - 1) / KV_PAGE};
     memcpy(at, &header, sizeof header);
     at += sizeof header;
-    for (uint32_t c = 0; c < g->n; c++) {
-        const struct StepColumn column = {.token = g->tokens[c], .position = s->length + c, .sequence = s->sequence};
+    for (uint32_t c = 0; c < n; c++) {
+        const struct StepColumn column = {.token = tokens[c], .position = s->length + c, .sequence = s->sequence};
         memcpy(at + c * sizeof column, &column, sizeof column);
     }
 }
 
-static struct sto_forward make_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
-                                       uint32_t max_tokens)
+static void record_rows(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
 {
-    return (struct sto_forward){
-        .ops = {.rec = rec,
-                .plan = sto_device_get_plan(e->device),
-                .pieces = e->piece_table.address,
-                .math = e->params.math,
-                .deterministic = e->params.deterministic},
-        .weights = &e->weights,
-        .rope_freqs = e->rope_freqs,
-        .scratch = e->scratch.address,
-        .step_host = e->step_host.address,
-        .step = e->step.address,
-        .groups = &e->groups,
-        .kv = e->kv,
-        .n_cols = n_cols,
-        .max_cols = e->info.ubatch_tokens,
-        .ctx_tokens = e->info.ctx_tokens,
-        .max_tokens = max_tokens,
-    };
-}
-
-static void record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
-{
-    const uint32_t n_vocab = e->model->h.n_vocab;
-    const struct sto_tensor logits = {.address = e->logits.address, .rows = n_rows, .cols = n_vocab,
-                                      .stride = e->logit_stride};
-    e->model->vtable->record_logits(e->model, f, first_col, n_rows, logits);
+    sto_engine_record_logits(e, f, first_col, n_rows);
     sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * e->logit_stride * sizeof(float));
 }
 
@@ -135,13 +101,11 @@ static void record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t 
 static enum sto_status record_pass(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
                                    uint32_t max_tokens, uint32_t first_col, uint32_t n_rows, struct sto_error *err)
 {
-    struct sto_forward f = make_forward(e, rec, n_cols, max_tokens);
+    struct sto_forward f = sto_engine_forward(e, rec, n_cols, max_tokens);
     sto_recording_begin(rec);
-    e->model->vtable->record_begin(e->model, &f);
-    for (uint32_t l = 0; l < e->model->h.n_layers; l++)
-        e->model->vtable->record_layer(e->model, &f, l);
+    sto_engine_record_layers(e, &f);
     if (n_rows > 0)
-        record_logits(e, &f, first_col, n_rows);
+        record_rows(e, &f, first_col, n_rows);
     return sto_recording_finish(rec, err);
 }
 
@@ -168,6 +132,7 @@ static enum sto_status run_decode(struct sto_session *s, const struct group *g, 
         if (status != STO_OK)
             return status;
         e->decode_recorded = true;
+        sto_engine_note_step(e, e->decode);
     }
     const enum sto_status status = run(e, e->decode, err);
     if (status == STO_OK)
@@ -186,10 +151,10 @@ static enum sto_status run_batch(struct sto_session *s, const struct group *g, s
     if (status == STO_OK && rows > 0)
         read_logits(e, g->logits, rows);
     for (uint32_t done = rows; done < g->n_rows && status == STO_OK; done += rows) {
-        struct sto_forward f = make_forward(e, e->batch, g->n, s->length + g->n);
+        struct sto_forward f = sto_engine_forward(e, e->batch, g->n, s->length + g->n);
         rows = g->n_rows - done < e->logit_rows ? g->n_rows - done : e->logit_rows;
         sto_recording_begin(e->batch);
-        record_logits(e, &f, first + done, rows);
+        record_rows(e, &f, first + done, rows);
         if ((status = sto_recording_finish(e->batch, err)) == STO_OK)
             status = run(e, e->batch, err);
         if (status == STO_OK)
@@ -234,7 +199,7 @@ enum sto_status sto_session_eval(struct sto_session *s, const uint32_t *tokens, 
             g.n_rows = 1;
             g.logits = logits;
         }
-        write_step(s, &g);
+        sto_session_write_step(s, g.tokens, g.n);
         status = g.n == 1 && g.n_rows == 1 ? run_decode(s, &g, err) : run_batch(s, &g, err);
         if (status == STO_OK)
             s->length += g.n;

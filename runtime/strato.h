@@ -1,6 +1,7 @@
 /* libstrato, the engine: tokens in, logits or tokens out.
  *
  *   sto_device_open -> sto_model_open -> sto_engine_create -> sto_session_create -> sto_session_eval -> logits
+ *                                                                               -> sto_session_generate -> tokens
  *
  * A device is one Vulkan device. A model is an opened GGUF file: hyperparameters, weights (mapped, not read) and
  * vocabulary. An engine is a model placed on a device. A session is one sequence of tokens with its KV cache.
@@ -163,6 +164,8 @@ struct sto_engine_info {
     uint64_t read_bytes_per_token; /* weights that one decoded token reads: for GB/s                     */
     uint64_t scratch_bytes;        /* activations                                                        */
     uint64_t load_ns;              /* time that sto_engine_create took                                   */
+    /* The recorded decode step: commands and barriers in all, and of all layers together; 0 until one was recorded. */
+    uint32_t step_dispatches, step_barriers, layer_dispatches, layer_barriers;
 };
 void sto_engine_get_info(const struct sto_engine *engine, struct sto_engine_info *out);
 
@@ -183,13 +186,44 @@ enum sto_logits { STO_LOGITS_NONE, STO_LOGITS_LAST, STO_LOGITS_ALL };
 enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *tokens, size_t n_tokens,
                                  enum sto_logits want, float *logits, struct sto_error *err);
 
+/* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said in
+ * host/sampler.h, whose sampler gives the same tokens for the same logits, seed and number of the draw. Zero-initialised:
+ * always the token with the largest logit, the lowest id among equals. */
+struct sto_generation_params {
+    float temperature;   /* >= 0; 0: the largest logit, and the four that follow do not matter             */
+    uint32_t top_k;      /* 0: off                                                                         */
+    float top_p;         /* (0, 1]; 1: off                                                                 */
+    float min_p;         /* [0, 1); 0: off                                                                 */
+    uint64_t seed;
+    uint64_t first_draw; /* number of the first draw; each token takes one                                 */
+    const uint32_t *end_tokens; /* [n_end_tokens] a token of these is the last one                         */
+    size_t n_end_tokens;
+    uint32_t depth;      /* steps handed to the device ahead of the one waited for, 1 to 8; 0: 2            */
+    void *user;
+    /* Called with each token in order. Return true to stop after this one. NULL: none. */
+    bool (*on_token)(void *user, uint32_t token);
+};
+
+/* Evaluates `token`, draws the token that follows, evaluates that one, and so on, all on the device: the host hands
+ * over the next steps while one runs, and reads ids, never logits. Ends after n_steps tokens, after an end token, or
+ * when on_token stops it. tokens [n_steps] receives what was drawn, *n_tokens how many (both also after an error); the
+ * last one has not been evaluated: it is the `token` of the next call. So the sequence grows by *n_tokens: `token` and
+ * all drawn ones but the last. Steps that were already queued behind the end are forgotten.
+ * Allocates nothing once an engine has made `depth` recordings; one vkQueueSubmit2 call per step, and one more.
+ * STO_ERR_USAGE: a parameter or id is out of range, the vocabulary has more than 2^19 tokens, or n_steps more do not
+ * fit in the context (nothing is evaluated then). STO_ERR_FAILED: no token can follow, because all logits are NaN or
+ * -infinity. STO_ERR_CANCELLED: see sto_session_cancel. */
+enum sto_status sto_session_generate(struct sto_session *session, uint32_t token,
+                                     const struct sto_generation_params *params, uint32_t n_steps, uint32_t *tokens,
+                                     uint32_t *n_tokens, struct sto_error *err);
+
 /* Tokens in the sequence. */
 uint32_t sto_session_length(const struct sto_session *session);
 /* Forgets all but the first n_tokens; n_tokens <= length. */
 void sto_session_truncate(struct sto_session *session, uint32_t n_tokens);
 
-/* Makes the eval that is running, or the next one, return STO_ERR_CANCELLED at the next group of tokens. Any thread;
- * safe in a signal handler. */
+/* Makes the eval or generate that is running, or the next one, return STO_ERR_CANCELLED at the next group of tokens or
+ * the next token. Any thread; safe in a signal handler. */
 void sto_session_cancel(struct sto_session *session);
 
 #ifdef __cplusplus

@@ -13,6 +13,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int32 : require
+#extension GL_KHR_memory_scope_semantics : require
 
 layout(constant_id = 0) const uint WORKGROUP = 64;
 layout(local_size_x_id = 0) in;
@@ -211,7 +212,7 @@ void gather(uint threshold)
             const uint key = key_at(id);
             if (key < threshold)
                 continue;
-            const uint at = atomicAdd(n_found, 1u);
+            const uint at = atomicAdd(n_found, 1u, gl_ScopeWorkgroup, gl_StorageSemanticsNone, gl_SemanticsRelaxed);
             keys[at] = key;
             ids[at] = id;
         }

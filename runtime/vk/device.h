@@ -91,6 +91,13 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
 /* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
 
+/* What went through the queue since the device was opened: vkQueueSubmit2 calls, and the host's time in these and in
+ * waiting for the timeline. */
+struct sto_queue_stats {
+    uint64_t submits, submit_ns, wait_ns;
+};
+void sto_device_get_queue_stats(const struct sto_device *device, struct sto_queue_stats *out);
+
 /* What a command buffer may carry, in the units of sto_work_units: large dispatches are split so that each stays
  * below. Adapts to measured time. */
 uint64_t sto_device_work_bound(const struct sto_device *device);

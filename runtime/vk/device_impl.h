@@ -68,6 +68,7 @@ struct sto_device {
     VkQueue queue;
     VkSemaphore timeline;
     uint64_t last_ticket; /* of what was submitted */
+    struct sto_queue_stats queue_stats;
     atomic_bool lost;
     bool has_timestamps;
     uint64_t work_bound;        /* units of work that a command buffer may carry: see sto_device_work_bound  */

@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+#include "runtime/base/os.h"
+
 /* What a command buffer should take at most. */
 static const double target_ns = 0.25e9;
 
@@ -39,6 +41,11 @@ void sto_queue_destroy(struct sto_device *device)
 {
     if (device->timeline != VK_NULL_HANDLE)
         device->vk.vkDestroySemaphore(device->handle, device->timeline, NULL);
+}
+
+void sto_device_get_queue_stats(const struct sto_device *device, struct sto_queue_stats *out)
+{
+    *out = device->queue_stats;
 }
 
 uint64_t sto_device_work_bound(const struct sto_device *device)
@@ -124,8 +131,11 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
             return sto_fail(err, STO_ERR_FAILED, "a recording was submitted again before it had completed");
     }
     rec->signal.value = device->last_ticket + 1;
+    const uint64_t start = sto_now_ns();
     const VkResult result =
         device->vk.vkQueueSubmit2(device->queue, rec->n_buffers, rec->batches, VK_NULL_HANDLE);
+    device->queue_stats.submit_ns += sto_now_ns() - start;
+    device->queue_stats.submits++;
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "submitting work");
     device->last_ticket++;
@@ -149,7 +159,9 @@ enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, stru
                                       .semaphoreCount = 1,
                                       .pSemaphores = &device->timeline,
                                       .pValues = &ticket};
+    const uint64_t start = sto_now_ns();
     const VkResult result = device->vk.vkWaitSemaphores(device->handle, &info, UINT64_MAX);
+    device->queue_stats.wait_ns += sto_now_ns() - start;
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "waiting for the device");
     retire(device, ticket);
