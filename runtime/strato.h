@@ -186,9 +186,9 @@ enum sto_logits { STO_LOGITS_NONE, STO_LOGITS_LAST, STO_LOGITS_ALL };
 enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *tokens, size_t n_tokens,
                                  enum sto_logits want, float *logits, struct sto_error *err);
 
-/* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said in
- * host/sampler.h, whose sampler gives the same tokens for the same logits, seed and number of the draw. Zero-initialised:
- * always the token with the largest logit, the lowest id among equals. */
+/* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said
+ * in host/sampler.h, whose sampler gives the same tokens for the same logits, seed and number of the draw.
+ * Zero-initialised: always the token with the largest logit, the lowest id among equals. */
 struct sto_generation_params {
     float temperature;   /* >= 0; 0: the largest logit, and the four that follow do not matter             */
     uint32_t top_k;      /* 0: off                                                                         */
