@@ -6,7 +6,12 @@
 #ifndef STO_CLI_BENCH_H
 #define STO_CLI_BENCH_H
 
+#include <stdio.h>
+
 #include "host/cli/bench_list.h"
+#include "host/cli/bench_memory.h"
+#include "host/cli/bench_stats.h"
+#include "host/cli/gpu_sampler.h"
 #include "host/cli/stack.h"
 #include "runtime/bandwidth.h"
 #include "runtime/model.h"
@@ -51,6 +56,7 @@ struct sto_bench_result {
     unsigned warmups;
     bool stable;              /* the last two warm-up runs took the same time, within 3 %                           */
     char time[24];            /* when the test began, ISO 8601, UTC                                                 */
+    struct sto_gpu_summary gpu; /* while the repetitions ran; no readings: nobody knows the device                  */
 };
 
 struct sto_bench_runner {
@@ -61,6 +67,7 @@ struct sto_bench_runner {
     float *logits;    /* [n_vocab]             */
     uint32_t n_tokens;
     uint64_t drawn;   /* ids drawn so far      */
+    struct sto_gpu_source *source; /* NULL: nobody knows the device */
 };
 
 /* Runs a test on a session that holds test->n_depth tokens. out->ns and first_token_ns [repetitions] are the caller's.
@@ -76,21 +83,40 @@ enum sto_status sto_bench_fill(struct sto_bench_runner *r, uint32_t n_tokens, ui
 struct sto_bench_setup {
     const struct sto_options *options;
     const struct sto_model *model;
-    const struct sto_device *device;
+    const struct sto_device_snapshot *snapshot;
+    const struct sto_device_plan *plan;
     struct sto_engine_info engine;
     struct sto_bench_sizes sizes;
     struct sto_bandwidth bandwidth;
     const char *model_file, *model_type;
+    const char *sha256;       /* NULL: not computed */
+    struct sto_bench_memory memory_before, memory_after;
+    uint64_t spilled_bytes;
+    struct sto_gpu_source *source;
 };
 
 struct sto_bench_report {
+    FILE *out;
     enum sto_bench_output format;
     const struct sto_bench_setup *setup;
-    size_t n_rows;
+    size_t n_rows, n_throttled; /* lines, and those without an average */
 };
+
+/* What is said of a result in every format. */
+struct sto_bench_figures {
+    struct sto_bench_stats ns, ts;    /* of the repetitions: nanoseconds, tokens per second */
+    double first_token_ns;            /* median; 0: not a prompt                            */
+    double gb_per_s, tflop_per_s;     /* at the median time                                 */
+    double share;                     /* of the measured bandwidth; 0: not known            */
+};
+
 void sto_bench_report_begin(struct sto_bench_report *r);
 enum sto_status sto_bench_report_row(struct sto_bench_report *r, const struct sto_bench_result *result,
                                      struct sto_error *err);
 void sto_bench_report_end(struct sto_bench_report *r);
+
+/* bench_md.c: a line of the table, and before the first one what it is about. */
+void sto_bench_print_md(const struct sto_bench_report *r, const struct sto_bench_result *result,
+                        const struct sto_bench_figures *figures);
 
 #endif

@@ -1,5 +1,5 @@
-/* The result as Markdown, CSV, JSON or JSON lines. JSON and CSV are made from one list of fields, which has
- * llama-bench's names where they mean the same. */
+/* The result as CSV, JSON or JSON lines (bench_md.c: Markdown), made from one list of fields, which has llama-bench's
+ * names where they mean the same. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,16 +13,8 @@
 #include "runtime/base/os.h"
 #include "runtime/vk/device.h"
 
-/* What is said of a result in every format. */
-struct figures {
-    struct sto_bench_stats ns, ts;
-    double first_token_ns;            /* median; 0: not a prompt */
-    double gb_per_s, tflop_per_s;     /* at the median time      */
-    double share;                     /* of the measured bandwidth; 0: not known */
-};
-
 static enum sto_status figure(const struct sto_bench_setup *setup, const struct sto_bench_result *result,
-                              struct figures *f, struct sto_error *err)
+                              struct sto_bench_figures *f, struct sto_error *err)
 {
     const double best = setup->bandwidth.best_gb_per_s;
     double *values = sto_calloc(result->n, sizeof *values);
@@ -83,9 +75,44 @@ static void lower_name(enum sto_type type, char *name, size_t size)
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 'a' - 'A') : *c;
 }
 
+/* 0 stands for what is not known. */
+static void add_known(cJSON *o, const char *name, double value)
+{
+    if (value > 0.0)
+        add_number(o, name, value);
+    else
+        (void)cJSON_AddNullToObject(o, name);
+}
+
+/* True where the host can write all of the device's own memory: resizable BAR, or one memory for both. */
+static bool host_sees_all(const struct sto_device_snapshot *d, const struct sto_device_plan *plan)
+{
+    const uint32_t heap = d->memory_types[plan->device_memory_type].heap;
+    for (uint32_t i = 0; i < d->n_memory_types; i++) {
+        if (d->memory_types[i].heap == heap && d->memory_types[i].device_local && d->memory_types[i].host_visible)
+            return true;
+    }
+    return false;
+}
+
+static void add_memory(cJSON *o, const struct sto_bench_setup *s)
+{
+    const struct sto_heap_state *before = &s->memory_before.heap, *after = &s->memory_after.heap;
+    (void)cJSON_AddBoolToObject(o, "rebar", host_sees_all(s->snapshot,
+                                                          s->plan));
+    add_known(o, "memory_heap_bytes", (double)after->heap_bytes);
+    add_known(o, "memory_budget_bytes", (double)after->budget_bytes);
+    add_known(o, "memory_used_before_bytes", (double)before->used_bytes);
+    add_known(o, "memory_used_after_bytes", (double)after->used_bytes);
+    add_known(o, "memory_ours_bytes", (double)after->ours_bytes);
+    add_known(o, "system_memory_mapped_before_bytes", (double)s->memory_before.gtt_used_bytes);
+    add_known(o, "system_memory_mapped_after_bytes", (double)s->memory_after.gtt_used_bytes);
+    add_number(o, "memory_spilled_bytes", (double)s->spilled_bytes);
+}
+
 static void add_setup(cJSON *o, const struct sto_bench_setup *s)
 {
-    const struct sto_device_snapshot *d = sto_device_get_snapshot(s->device);
+    const struct sto_device_snapshot *d = s->snapshot;
     char cpu[128], kv[16];
     cpu_name(cpu, sizeof cpu);
     lower_name(s->options->common.kv_type, kv, sizeof kv);
@@ -104,11 +131,19 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "n_threads", sto_cpu_count());
     add_text(o, "type_k", kv);
     add_text(o, "type_v", kv);
+    if (s->sha256 != NULL)
+        add_text(o, "model_sha256", s->sha256);
+    else
+        (void)cJSON_AddNullToObject(o, "model_sha256");
+    add_memory(o, s);
     add_number(o, "bandwidth_read_gb_per_s", s->bandwidth.read_gb_per_s);
     add_number(o, "bandwidth_copy_gb_per_s", s->bandwidth.copy_gb_per_s);
     add_number(o, "bandwidth_fill_gb_per_s", s->bandwidth.fill_gb_per_s);
     add_number(o, "bandwidth_gb_per_s", s->bandwidth.best_gb_per_s);
     add_number(o, "bandwidth_buffer_bytes", (double)s->bandwidth.bytes);
+    add_known(o, "bandwidth_specified_gb_per_s",
+              s->source != NULL ? sto_gpu_facts_specified_gb_per_s(s->source) : 0.0);
+    add_text(o, "gpu_facts", s->source != NULL ? sto_gpu_facts_name(s->source) : "");
     add_number(o, "load_ns", (double)s->engine.load_ns);
     add_number(o, "ctx_tokens", s->engine.ctx_tokens);
     add_number(o, "weight_bytes", (double)s->engine.weight_bytes);
@@ -125,20 +160,54 @@ static void add_samples(cJSON *o, const struct sto_bench_result *r)
     }
 }
 
-static void add_result(cJSON *o, const struct sto_bench_result *r, const struct figures *f)
+/* An average of a run that was slowed down would look like a figure: null. */
+static void add_average(cJSON *o, const char *name, double value, const char *trouble)
+{
+    if (trouble == NULL)
+        add_number(o, name, value);
+    else
+        (void)cJSON_AddNullToObject(o, name);
+}
+
+static void add_gpu(cJSON *o, const struct sto_gpu_summary *g, const char *trouble)
+{
+    add_known(o, "core_mhz", g->core_mhz_mean);
+    add_known(o, "core_mhz_min", g->core_mhz_min);
+    add_known(o, "core_mhz_max", g->core_mhz_max);
+    add_known(o, "memory_mhz", g->memory_mhz_mean);
+    add_known(o, "power_w", g->power_w_mean);
+    add_known(o, "power_w_max", g->power_w_max);
+    add_known(o, "power_limit_w", g->power_limit_w);
+    add_known(o, "temperature_c_max", g->temperature_c_max);
+    add_known(o, "pcie_lanes", g->pcie_lanes);
+    add_known(o, "pcie_gt_per_s", g->pcie_gt_per_s);
+    if (g->limits_known)
+        (void)cJSON_AddBoolToObject(o, "at_power_limit", (g->limits & STO_GPU_POWER_LIMIT) != 0);
+    else
+        (void)cJSON_AddNullToObject(o, "at_power_limit");
+    if (trouble != NULL)
+        add_text(o, "throttled", trouble);
+    else
+        (void)cJSON_AddNullToObject(o, "throttled");
+}
+
+static void add_result(cJSON *o, const struct sto_bench_setup *setup, const struct sto_bench_result *r,
+                       const struct sto_bench_figures *f)
 {
     const struct sto_bench_test *t = &r->test;
+    const char *trouble = sto_gpu_summary_trouble(&r->gpu);
     add_number(o, "n_batch", t->n_batch);
     add_number(o, "n_ubatch", t->n_ubatch);
     add_number(o, "n_prompt", t->n_prompt);
     add_number(o, "n_gen", t->n_gen);
     add_number(o, "n_depth", t->n_depth);
+    add_text(o, "depth_kv", t->n_depth == 0 ? "" : setup->options->own.synthetic ? "synthetic" : "evaluated");
     add_text(o, "test_time", r->time);
-    add_number(o, "avg_ns", f->ns.mean);
-    add_number(o, "stddev_ns", f->ns.stddev);
-    add_number(o, "avg_ts", f->ts.mean);
-    add_number(o, "stddev_ts", f->ts.stddev);
-    add_number(o, "median_ts", f->ts.median);
+    add_average(o, "avg_ns", f->ns.mean, trouble);
+    add_average(o, "stddev_ns", f->ns.stddev, trouble);
+    add_average(o, "avg_ts", f->ts.mean, trouble);
+    add_average(o, "stddev_ts", f->ts.stddev, trouble);
+    add_average(o, "median_ts", f->ts.median, trouble);
     add_number(o, "min_ts", f->ts.min);
     add_number(o, "max_ts", f->ts.max);
     add_samples(o, r);
@@ -149,40 +218,50 @@ static void add_result(cJSON *o, const struct sto_bench_result *r, const struct 
     add_number(o, "warmup_runs", r->warmups);
     (void)cJSON_AddBoolToObject(o, "warmup_stable", r->stable);
     add_number(o, "read_bytes", (double)r->work.read_bytes);
-    add_number(o, "gb_per_s", f->gb_per_s);
-    add_number(o, "share_of_bandwidth", f->share);
-    add_number(o, "tflop_per_s", f->tflop_per_s);
+    add_average(o, "gb_per_s", f->gb_per_s, trouble);
+    add_average(o, "share_of_bandwidth", f->share, trouble);
+    add_average(o, "tflop_per_s", f->tflop_per_s, trouble);
+    add_gpu(o, &r->gpu, trouble);
 }
 
 /* ---- formats ---- */
 
-static void print_csv_value(const cJSON *item)
+static void print_csv_text(FILE *out, const char *text)
 {
-    putchar('"');
-    if (cJSON_IsString(item)) {
-        for (const char *c = item->valuestring; *c != '\0'; c++) {
-            if (*c == '"')
-                putchar('"');
-            putchar((unsigned char)*c);
-        }
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '"')
+            (void)fputc('"', out);
+        (void)fputc((unsigned char)*c, out);
+    }
+}
+
+static void print_csv_value(FILE *out, const cJSON *item)
+{
+    (void)fputc('"', out);
+    if (cJSON_IsRaw(item)) { /* a text, as JSON has it: sto_json_text */
+        cJSON *text = cJSON_Parse(item->valuestring);
+        print_csv_text(out, cJSON_IsString(text) ? text->valuestring : "");
+        cJSON_Delete(text);
+    } else if (cJSON_IsString(item)) {
+        print_csv_text(out, item->valuestring);
     } else if (cJSON_IsArray(item)) {
         for (const cJSON *v = item->child; v != NULL; v = v->next)
-            printf("%s%.10g", v == item->child ? "" : ";", v->valuedouble);
+            fprintf(out, "%s%.10g", v == item->child ? "" : ";", v->valuedouble);
     } else if (cJSON_IsBool(item)) {
-        fputs(cJSON_IsTrue(item) ? "true" : "false", stdout);
+        fputs(cJSON_IsTrue(item) ? "true" : "false", out);
     } else if (cJSON_IsNumber(item)) {
-        printf("%.15g", item->valuedouble);
+        fprintf(out, "%.15g", item->valuedouble);
     }
-    putchar('"');
+    (void)fputc('"', out);
 }
 
 static void print_csv(const struct sto_bench_report *r, const cJSON *o)
 {
     for (const cJSON *v = o->child; r->n_rows == 0 && v != NULL; v = v->next)
-        printf("%s%s", v->string, v->next != NULL ? "," : "\n");
+        fprintf(r->out, "%s%s", v->string, v->next != NULL ? "," : "\n");
     for (const cJSON *v = o->child; v != NULL; v = v->next) {
-        print_csv_value(v);
-        fputs(v->next != NULL ? "," : "\n", stdout);
+        print_csv_value(r->out, v);
+        fputs(v->next != NULL ? "," : "\n", r->out);
     }
 }
 
@@ -192,84 +271,46 @@ static enum sto_status print_json(const struct sto_bench_report *r, const cJSON 
     if (text == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for a line of the result");
     if (r->format == STO_BENCH_JSON)
-        printf("%s  %s", r->n_rows > 0 ? ",\n" : "\n", text);
+        fprintf(r->out, "%s  %s", r->n_rows > 0 ? ",\n" : "\n", text);
     else
-        puts(text);
+        fprintf(r->out, "%s\n", text);
     cJSON_free(text);
     return STO_OK;
-}
-
-static void print_md_head(const struct sto_bench_report *r)
-{
-    static const char dashes[] = "------------------------";
-    const struct sto_bench_setup *s = r->setup;
-    const struct sto_device_snapshot *d = sto_device_get_snapshot(s->device);
-    char weights[24], buffer[24];
-    sto_bytes_text(s->bandwidth.bytes, buffer, sizeof buffer);
-    sto_bytes_text(s->engine.weight_bytes, weights, sizeof weights);
-    printf("%s (%s) on %s, driver %s %s  \n", sto_version(), STO_BUILD_COMMIT, d->name, d->driver_name, d->driver_info);
-    printf("%s: %s of weights on the device, loaded in %.2f s  \n", s->model_file, weights,
-           (double)s->engine.load_ns / 1e9);
-    printf("memory: read %.1f, copy %.1f, fill %.1f GB/s over buffers of %s\n\n", s->bandwidth.read_gb_per_s,
-           s->bandwidth.copy_gb_per_s, s->bandwidth.fill_gb_per_s, buffer);
-    printf("| %-24s | %10s | %8s | %6s | %16s | %20s | %9s | %21s | %7s | %6s | %7s | %11s |\n", "model", "size",
-           "params", "ubatch", "test", "t/s", "median", "range", "GB/s", "of bw", "TFLOP/s", "1st tok ms");
-    printf("| %.24s | %.9s: | %.7s: | %.5s: | %.15s: | %.19s: | %.8s: | %.20s: | %.6s: | %.5s: | %.6s: | %.10s: |\n",
-           dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes, dashes);
-}
-
-static void print_md(const struct sto_bench_report *r, const struct sto_bench_result *result, const struct figures *f)
-{
-    const struct sto_bench_setup *s = r->setup;
-    char size[24], params[24], name[48], rate[48], range[48], first[24] = "", share[16];
-    if (r->n_rows == 0)
-        print_md_head(r);
-    sto_bytes_text(s->sizes.total_bytes, size, sizeof size);
-    const double n = (double)s->sizes.total_elements;
-    (void)snprintf(params, sizeof params, n >= 1e9 ? "%.2f B" : "%.2f M", n >= 1e9 ? n / 1e9 : n / 1e6);
-    sto_bench_test_name(&result->test, name, sizeof name);
-    (void)snprintf(rate, sizeof rate, "%.2f ± %.2f", f->ts.mean, f->ts.stddev);
-    (void)snprintf(range, sizeof range, "%.2f to %.2f", f->ts.min, f->ts.max);
-    (void)snprintf(share, sizeof share, "%.1f %%", 100.0 * f->share);
-    if (result->test.n_prompt > 0)
-        (void)snprintf(first, sizeof first, "%.1f", f->first_token_ns / 1e6);
-    printf("| %-24s | %10s | %8s | %6u | %16s | %21s | %9.2f | %21s | %7.2f | %6s | %7.3f | %11s |\n", s->model_type,
-           size, params, (unsigned)result->test.n_ubatch, name, rate, f->ts.median, range, f->gb_per_s, share,
-           f->tflop_per_s, first);
 }
 
 void sto_bench_report_begin(struct sto_bench_report *r)
 {
     if (r->format == STO_BENCH_JSON)
-        fputs("[", stdout);
+        fputs("[", r->out);
 }
 
 enum sto_status sto_bench_report_row(struct sto_bench_report *r, const struct sto_bench_result *result,
                                      struct sto_error *err)
 {
-    struct figures f = {0};
+    struct sto_bench_figures f = {0};
     enum sto_status status = figure(r->setup, result, &f, err);
     if (status != STO_OK)
         return status;
     if (r->format == STO_BENCH_MD) {
-        print_md(r, result, &f);
+        sto_bench_print_md(r, result, &f);
     } else {
         cJSON *o = cJSON_CreateObject();
         add_setup(o, r->setup);
-        add_result(o, result, &f);
+        add_result(o, r->setup, result, &f);
         if (r->format == STO_BENCH_CSV)
             print_csv(r, o);
         else
             status = print_json(r, o, err);
         cJSON_Delete(o);
     }
+    r->n_throttled += sto_gpu_summary_trouble(&result->gpu) != NULL;
     r->n_rows++;
-    (void)fflush(stdout);
+    (void)fflush(r->out);
     return status;
 }
 
 void sto_bench_report_end(struct sto_bench_report *r)
 {
     if (r->format == STO_BENCH_JSON)
-        puts("\n]");
+        fputs("\n]\n", r->out);
 }

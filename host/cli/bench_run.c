@@ -122,12 +122,14 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
     out->stable = false;
     write_time(out->time, sizeof out->time);
     enum sto_status status = warm_up(r, test, out, err);
+    struct sto_gpu_sampler *sampler = status == STO_OK ? sto_gpu_sampler_begin(r->source) : NULL;
     while (status == STO_OK && out->n < r->repetitions) {
         if (cb.progress != NULL)
             (void)cb.progress(cb.user, name, out->n, r->repetitions);
         status = repeat(r, test, &out->ns[out->n], &out->first_token_ns[out->n], err);
         out->n += status == STO_OK;
     }
+    sto_gpu_sampler_end(sampler, &out->gpu);
     sto_term_clear();
     return status;
 }

@@ -3,14 +3,17 @@
 #include <string.h>
 
 #include "host/cli/bench.h"
+#include "host/cli/bench_hash.h"
 #include "host/cli/cli.h"
 #include "host/cli/term.h"
 #include "models/gguf_types.h"
 #include "models/model.h"
 #include "models/shape.h"
 #include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+#include "runtime/engine.h"
 
-enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16 };
+enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16, MAX_SWEEP_DEPTH = 1 << 15, MAX_SWEEP_UBATCH = 512 };
 
 struct job {
     const struct sto_options *options;
@@ -20,7 +23,9 @@ struct job {
     struct sto_bench_result result;
     struct sto_bench_setup setup;
     struct sto_bench_report report;
+    struct sto_gpu_source *source;
     const char *file;
+    char *sha256;
     char model_type[96];
 };
 
@@ -52,8 +57,6 @@ static enum sto_status read_lists(struct job *j, struct sto_error *err)
     return STO_OK;
 }
 
-/* ---- set-up ---- */
-
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -63,6 +66,33 @@ static uint32_t most_new_tokens(const struct job *j)
 {
     return max_u32(sto_bench_list_max(&j->prompts), sto_bench_list_max(&j->generates));
 }
+
+/* The lists that a sweep goes over, where they were not given: depths doubled up to what the model was trained for (or
+ * --ctx), or batches from 1 to 512. */
+static enum sto_status make_sweep(struct job *j, struct sto_error *err)
+{
+    const struct sto_command_options *o = &j->options->own;
+    const uint32_t ctx = j->options->common.ctx_tokens, trained = sto_model_n_ctx_train(j->stack.model);
+    const uint32_t most = ctx > 0 && ctx < trained ? ctx : trained, room = most_new_tokens(j);
+    if (o->sweep == STO_SWEEP_CONTEXT && o->bench_depth.n == 0) {
+        for (uint32_t d = 512; d <= MAX_SWEEP_DEPTH && room <= most && d <= most - room; d *= 2)
+            j->depths.values[j->depths.n++] = d;
+        if (j->depths.n == 1)
+            return sto_fail(err, STO_ERR_USAGE,
+                            "--sweep context: %u tokens of context leave no room to vary the depth; -d gives others",
+                            (unsigned)most);
+    }
+    if (o->sweep == STO_SWEEP_BATCH && o->bench_ubatch.n == 0) {
+        j->ubatches.n = 0;
+        for (uint32_t u = 1; u <= MAX_SWEEP_UBATCH; u *= 2)
+            j->ubatches.values[j->ubatches.n++] = u;
+    }
+    if (o->sweep == STO_SWEEP_BATCH && o->bench_generate.n == 0)
+        j->generates.values[0] = 0; /* one token at a time, whatever the batch */
+    return STO_OK;
+}
+
+/* ---- set-up ---- */
 
 static enum sto_status create_engine(struct job *j, const struct sto_callbacks *callbacks, struct sto_error *err)
 {
@@ -125,6 +155,7 @@ static enum sto_status create_runner(struct job *j, struct sto_error *err)
     struct sto_bench_runner *r = &j->runner;
     r->n_vocab = sto_model_n_vocab(j->stack.model);
     r->repetitions = j->options->own.repetitions;
+    r->source = j->source;
     r->seed = j->options->common.seed_set ? j->options->common.seed : 0;
     r->n_tokens = max_u32(most_new_tokens(j), sto_bench_list_max(&j->ubatches));
     r->tokens = sto_calloc(r->n_tokens, sizeof *r->tokens);
@@ -136,33 +167,74 @@ static enum sto_status create_runner(struct job *j, struct sto_error *err)
     return sto_session_create(j->stack.engine, &r->session, err);
 }
 
+static enum sto_status hash_model(struct job *j, const struct sto_callbacks *callbacks, struct sto_error *err)
+{
+    const struct sto_gguf *gguf = sto_model_get_gguf(j->stack.model);
+    char cache[2048];
+    if (gguf == NULL || j->options->own.no_hash)
+        return STO_OK;
+    sto_cache_dir(cache, sizeof cache);
+    const enum sto_status status = sto_sha256_model(gguf, cache, callbacks, &j->sha256, err);
+    sto_term_clear();
+    return status;
+}
+
+static void warn_of_spill(const struct job *j)
+{
+    char bytes[24], line[160];
+    if (j->setup.spilled_bytes == 0)
+        return;
+    sto_bytes_text(j->setup.spilled_bytes, bytes, sizeof bytes);
+    (void)snprintf(line, sizeof line,
+                   "%s of what should be in device memory seem to lie in system memory: the figures are those of a "
+                   "model that does not fit",
+                   bytes);
+    sto_print_message(STO_LOG_WARNING, line);
+}
+
 static enum sto_status open_all(struct job *j, struct sto_error *err)
 {
     const struct sto_callbacks callbacks = sto_term_callbacks();
     struct sto_device_params device_params;
     struct sto_bandwidth bandwidth;
+    uint32_t address[4];
     enum sto_status status;
     sto_options_device(j->options, &device_params);
     if ((status = open_model(j, &callbacks, err)) != STO_OK)
         return status;
+    if ((status = make_sweep(j, err)) != STO_OK)
+        return status;
     if ((status = sto_device_open(&device_params, &callbacks, &j->stack.device, err)) != STO_OK)
         return status;
+    if (sto_device_pci_address(j->stack.device, address))
+        j->source = sto_gpu_facts_open(address, NULL);
     if ((status = sto_bandwidth_measure(j->stack.device, &bandwidth, err)) != STO_OK)
         return status;
+    const struct sto_bench_memory before = sto_bench_memory_now(j->stack.device, j->source);
     if ((status = create_engine(j, &callbacks, err)) != STO_OK)
         return status;
     if ((status = create_runner(j, err)) != STO_OK)
         return status;
+    const struct sto_bench_memory after = sto_bench_memory_now(j->stack.device, j->source);
+    if ((status = hash_model(j, &callbacks, err)) != STO_OK)
+        return status;
     j->setup = (struct sto_bench_setup){
         .options = j->options,
         .model = j->stack.model,
-        .device = j->stack.device,
+        .snapshot = sto_device_get_snapshot(j->stack.device),
+        .plan = sto_device_get_plan(j->stack.device),
         .engine = j->stack.info,
         .sizes = sto_bench_sizes_of(j->stack.model, j->stack.info.kv_bytes_per_token),
         .bandwidth = bandwidth,
         .model_file = j->file,
         .model_type = j->model_type,
+        .sha256 = j->sha256,
+        .memory_before = before,
+        .memory_after = after,
+        .spilled_bytes = sto_bench_spilled_bytes(&before, &after, sto_device_get_plan(j->stack.device)->unified_memory),
+        .source = j->source,
     };
+    warn_of_spill(j);
     return STO_OK;
 }
 
@@ -197,7 +269,10 @@ static enum sto_status run_all(struct job *j, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
     for (size_t d = 0; d < j->depths.n && status == STO_OK; d++) {
-        status = sto_bench_fill(&j->runner, j->depths.values[d], sto_bench_list_max(&j->ubatches), err);
+        if (j->options->own.synthetic)
+            status = sto_session_make_synthetic(j->runner.session, j->depths.values[d], j->runner.seed, err);
+        else
+            status = sto_bench_fill(&j->runner, j->depths.values[d], sto_bench_list_max(&j->ubatches), err);
         for (size_t b = 0; b < j->batches.n && status == STO_OK; b++) {
             for (size_t u = 0; u < j->ubatches.n && status == STO_OK; u++) {
                 const struct sto_bench_test test = {.n_depth = j->depths.values[d],
@@ -210,11 +285,18 @@ static enum sto_status run_all(struct job *j, struct sto_error *err)
     return status;
 }
 
+/* A sweep is for plotting: CSV, unless something else is asked for. */
+static enum sto_bench_output choose_format(const struct sto_options *o)
+{
+    return o->own.sweep != STO_SWEEP_NONE && !o->own.bench_output_set ? STO_BENCH_CSV
+                                                                      : (enum sto_bench_output)o->own.bench_output;
+}
+
 static enum sto_status run(struct job *j, struct sto_error *err)
 {
     enum sto_status status;
-    if (j->options->own.sweep != STO_SWEEP_NONE)
-        return sto_fail(err, STO_ERR_USAGE, "--sweep: not in this version");
+    if (j->options->own.sweep == STO_SWEEP_VRAM)
+        return sto_fail(err, STO_ERR_USAGE, "--sweep vram: not in this version");
     if (j->options->own.shape != NULL && j->options->n_models > 0)
         return sto_fail(err, STO_ERR_USAGE, "--shape '%s' and MODEL '%s': one of them is enough", j->options->own.shape,
                         j->options->models[0]);
@@ -222,11 +304,13 @@ static enum sto_status run(struct job *j, struct sto_error *err)
         return status;
     if ((status = open_all(j, err)) != STO_OK)
         return status;
-    j->report = (struct sto_bench_report){.format = (enum sto_bench_output)j->options->own.bench_output,
-                                          .setup = &j->setup};
+    j->report = (struct sto_bench_report){.out = stdout, .format = choose_format(j->options), .setup = &j->setup};
     sto_bench_report_begin(&j->report);
     status = run_all(j, err);
     sto_bench_report_end(&j->report);
+    if (status == STO_OK && j->report.n_throttled > 0)
+        status = sto_fail(err, STO_ERR_FAILED, "the GPU was slowed down during %zu of %zu tests: these have no average",
+                          j->report.n_throttled, j->report.n_rows);
     return status;
 }
 
@@ -245,6 +329,8 @@ int sto_cmd_bench(int argc, char **argv)
     sto_stack_close(&j.stack);
     sto_free(j.runner.tokens);
     sto_free(j.runner.logits);
+    sto_gpu_facts_close(j.source);
+    sto_free(j.sha256);
     sto_free(j.result.ns);
     sto_free(j.result.first_token_ns);
     return status == STO_OK ? sto_cli_finish() : sto_cli_fail(&err);

@@ -68,8 +68,10 @@ struct sto_command_options {
     struct sto_text_list bench_prompt, bench_generate, bench_depth, bench_batch, bench_ubatch; /* see bench_list.h */
     uint32_t repetitions;
     int bench_output;       /* enum sto_bench_output */
+    bool bench_output_set;
     int sweep;              /* enum sto_sweep */
     const char *shape;
+    bool synthetic, no_hash;
     const char *kernel;     /* --kernel NAME */
     uint32_t workgroup;     /* --workgroup N; 0: the plan's */
     uint32_t snapshot;      /* --snapshot N */

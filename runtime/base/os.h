@@ -34,6 +34,9 @@ enum sto_status sto_file_write_atomic(const char *path, const void *data, size_t
 /* Opens a file for writing from its beginning, as binary; NULL with an error that names the path. Close with fclose. */
 FILE *sto_file_create(const char *path, struct sto_error *err);
 bool sto_file_exists(const char *path);
+/* A file's size, and when it was last changed in nanoseconds since some beginning: tells whether it is still the same.
+ * False: there is none. */
+bool sto_file_stamp(const char *path, uint64_t *size, uint64_t *changed_ns);
 /* Creates a folder and its parents, private to the user. */
 enum sto_status sto_make_dirs(const char *path, struct sto_error *err);
 
@@ -59,8 +62,19 @@ void sto_cond_destroy(struct sto_cond *cond);
 void sto_cond_wait(struct sto_cond *cond, struct sto_mutex *mutex);
 void sto_cond_broadcast(struct sto_cond *cond);
 
+void sto_sleep_ms(unsigned ms);
+
 /* Processors this process may use, >= 1. */
 unsigned sto_cpu_count(void);
+
+/* ---- libraries that need not be there ---- */
+
+struct sto_library;
+typedef void sto_function(void); /* to be cast to what it is */
+
+struct sto_library *sto_library_open(const char *name); /* NULL: there is none */
+sto_function *sto_library_find(const struct sto_library *library, const char *symbol); /* NULL likewise */
+void sto_library_close(struct sto_library *library); /* accepts NULL */
 
 /* ---- clock and memory ---- */
 

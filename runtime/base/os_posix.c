@@ -16,6 +16,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -277,6 +278,21 @@ bool sto_file_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+bool sto_file_stamp(const char *path, uint64_t *size, uint64_t *changed_ns)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+#if defined(__APPLE__)
+    const struct timespec t = st.st_mtimespec;
+#else
+    const struct timespec t = st.st_mtim;
+#endif
+    *size = (uint64_t)st.st_size;
+    *changed_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return true;
+}
+
 static bool is_dir(const char *path)
 {
     struct stat st;
@@ -460,6 +476,48 @@ unsigned sto_cpu_count(void)
 #endif
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (unsigned)n : 1;
+}
+
+void sto_sleep_ms(unsigned ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
+/* ---- libraries ---- */
+
+struct sto_library {
+    void *handle;
+};
+
+struct sto_library *sto_library_open(const char *name)
+{
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    struct sto_library *library = handle != NULL ? sto_calloc(1, sizeof *library) : NULL;
+    if (library != NULL)
+        library->handle = handle;
+    else if (handle != NULL)
+        (void)dlclose(handle);
+    return library;
+}
+
+sto_function *sto_library_find(const struct sto_library *library, const char *symbol)
+{
+    /* POSIX promises that what dlsym gives can be a function's address; ISO C has no conversion for it. */
+    void *found = dlsym(library->handle, symbol);
+    sto_function *function = NULL;
+    _Static_assert(sizeof function == sizeof found, "addresses of functions and objects have one size");
+    memcpy(&function, &found, sizeof function);
+    return function;
+}
+
+void sto_library_close(struct sto_library *library)
+{
+    if (library == NULL)
+        return;
+    (void)dlclose(library->handle);
+    sto_free(library);
 }
 
 /* ---- clock and memory ---- */

@@ -307,6 +307,19 @@ bool sto_file_exists(const char *path)
     return attributes_of(path) != INVALID_FILE_ATTRIBUTES;
 }
 
+bool sto_file_stamp(const char *path, uint64_t *size, uint64_t *changed_ns)
+{
+    WIN32_FILE_ATTRIBUTE_DATA data;
+    wchar_t *wide = widen(path);
+    const bool there = wide != NULL && GetFileAttributesExW(wide, GetFileExInfoStandard, &data);
+    sto_free(wide);
+    if (!there)
+        return false;
+    *size = (uint64_t)data.nFileSizeHigh << 32 | data.nFileSizeLow;
+    *changed_ns = ((uint64_t)data.ftLastWriteTime.dwHighDateTime << 32 | data.ftLastWriteTime.dwLowDateTime) * 100;
+    return true;
+}
+
 static enum sto_status make_dir(const char *path, struct sto_error *err)
 {
     wchar_t *wide = widen(path);
@@ -471,6 +484,46 @@ unsigned sto_cpu_count(void)
 {
     const DWORD n = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
     return n > 0 ? (unsigned)n : 1;
+}
+
+void sto_sleep_ms(unsigned ms)
+{
+    Sleep(ms);
+}
+
+/* ---- libraries ---- */
+
+struct sto_library {
+    HMODULE handle;
+};
+
+struct sto_library *sto_library_open(const char *name)
+{
+    wchar_t *wide = widen(name);
+    HMODULE handle = wide != NULL ? LoadLibraryW(wide) : NULL;
+    struct sto_library *library = handle != NULL ? sto_calloc(1, sizeof *library) : NULL;
+    sto_free(wide);
+    if (library != NULL)
+        library->handle = handle;
+    else if (handle != NULL)
+        (void)FreeLibrary(handle);
+    return library;
+}
+
+sto_function *sto_library_find(const struct sto_library *library, const char *symbol)
+{
+    const FARPROC found = GetProcAddress(library->handle, symbol);
+    sto_function *function = NULL;
+    memcpy(&function, &found, sizeof function);
+    return function;
+}
+
+void sto_library_close(struct sto_library *library)
+{
+    if (library == NULL)
+        return;
+    (void)FreeLibrary(library->handle);
+    sto_free(library);
 }
 
 /* ---- clock and memory ---- */

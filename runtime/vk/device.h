@@ -38,6 +38,15 @@ enum sto_status sto_buffer_create(struct sto_device *device, enum sto_memory mem
                                   struct sto_buffer *out, struct sto_error *err);
 void sto_buffer_destroy(struct sto_device *device, struct sto_buffer *buffer); /* accepts an empty one; empties it */
 
+/* What the driver says of the heap that STO_MEMORY_DEVICE comes from, now. */
+struct sto_heap_state {
+    uint64_t heap_bytes, ours_bytes;   /* ours: what this library holds of all kinds                       */
+    uint64_t budget_bytes, used_bytes; /* of this process, by VK_EXT_memory_budget; 0: it does not say      */
+};
+void sto_device_heap_state(struct sto_device *device, struct sto_heap_state *out);
+/* Where the device is on the PCI bus: domain, bus, device, function. False: it does not say. */
+bool sto_device_pci_address(const struct sto_device *device, uint32_t address[4]);
+
 /* Device memory that may be used now: budget where the driver reports one (clamped to the heap), less what is in
  * use. */
 uint64_t sto_device_free_bytes(struct sto_device *device);

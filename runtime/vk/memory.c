@@ -344,6 +344,37 @@ uint64_t sto_device_free_bytes(struct sto_device *device)
     return total > used ? total - used : 0;
 }
 
+void sto_device_heap_state(struct sto_device *device, struct sto_heap_state *out)
+{
+    const struct sto_device_snapshot *s = &device->snapshot;
+    const uint32_t heap = s->memory_types[device->plan.device_memory_type].heap;
+    *out = (struct sto_heap_state){.heap_bytes = s->heaps[heap].bytes, .ours_bytes = atomic_load(&device->bytes)};
+    if (!device->plan.use_memory_budget)
+        return;
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                                                .pNext = &budget};
+    vkGetPhysicalDeviceMemoryProperties2(device->physical, &memory);
+    out->budget_bytes = budget.heapBudget[heap];
+    out->used_bytes = budget.heapUsage[heap];
+}
+
+bool sto_device_pci_address(const struct sto_device *device, uint32_t address[4])
+{
+    VkPhysicalDevicePCIBusInfoPropertiesEXT pci = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &pci};
+    if (!device->snapshot.ext_pci_bus_info)
+        return false;
+    vkGetPhysicalDeviceProperties2(device->physical, &properties);
+    address[0] = pci.pciDomain;
+    address[1] = pci.pciBus;
+    address[2] = pci.pciDevice;
+    address[3] = pci.pciFunction;
+    return true;
+}
+
 uint64_t sto_device_bytes(const struct sto_device *device)
 {
     return atomic_load(&device->bytes);

@@ -1,5 +1,6 @@
 """strato bench from outside: every format, llama-bench's field names, figures that agree with each other, wrong usage."""
 import csv
+import hashlib
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEMO, check, environment, expect_error, good, main, path, strato, test
+from harness import DEMO, check, environment, expect_error, good, main, path, skip, strato, test, write
 
 QUICK = ["-p", "24", "-n", "3", "-r", "2", "--seed", "1"]
 LLAMA_BENCH = ["build_commit", "cpu_info", "gpu_info", "backends", "model_filename", "model_type", "model_size",
@@ -63,6 +64,7 @@ def csv_says_the_same_in_columns():
     rows = list(csv.DictReader(io.StringIO(out)))
     check(len(rows) == 2 and all(None not in r and None not in r.values() for r in rows), "ragged columns")
     check([f for f in LLAMA_BENCH if f not in rows[0]] == [], "fields are missing")
+    check(rows[0]["model_filename"] == DEMO and rows[0]["backends"] == "Vulkan", "texts: %r" % rows[0])
     samples = [float(x) for x in rows[1]["samples_ts"].split(";")]
     check(abs(statistics.mean(samples) - float(rows[1]["avg_ts"])) < 1e-3 * samples[0], "avg_ts")
 
@@ -88,6 +90,66 @@ def rubbish_is_wrong_usage_and_is_named():
                          (["-p", "1-9999"], "-p", "64")):
         expect_error(strato("bench", DEMO, *args), 2, *parts)
     expect_error(strato("bench", path("missing.gguf")), 1, "missing.gguf")
+
+
+@test
+def the_models_hash_is_that_of_its_file_and_is_kept():
+    quick = ["-p", "0", "-n", "1", "-r", "1", "-o", "json"]
+    own = environment(XDG_CACHE_HOME=path("own"))
+    copy = write("copy.gguf", open(DEMO, "rb").read())
+    expected = hashlib.sha256(open(DEMO, "rb").read()).hexdigest()
+    row = json.loads(good("bench", copy, *quick, env=own).out)[0]
+    if row["model_sha256"] is None:
+        skip("this build has no SHA-256")
+    check(row["model_sha256"] == expected, "the first time")
+    kept = path("own", "strato", "sha256")
+    check(len(os.listdir(kept)) == 1, "nothing was kept")
+    check(json.loads(good("bench", copy, *quick, env=own).out)[0]["model_sha256"] == expected, "the second time")
+    check(json.loads(good("bench", copy, *quick, "--no-hash", env=own).out)[0]["model_sha256"] is None, "--no-hash")
+    with open(os.path.join(kept, os.listdir(kept)[0]), "r+b") as record:  # what is kept is what is said
+        record.seek(-64, os.SEEK_END)
+        record.write(b"0" * 64)
+    check(json.loads(good("bench", copy, *quick, env=own).out)[0]["model_sha256"] == "0" * 64, "what was kept is not used")
+    os.utime(copy, ns=(0, 12345))  # a changed file is hashed again
+    check(json.loads(good("bench", copy, *quick, env=own).out)[0]["model_sha256"] == expected, "a changed file")
+
+
+@test
+def shapes_need_no_file():
+    run = ["bench", "--shape", "tiny:q4_k_m", "-p", "16", "-n", "2", "-d", "0,1000", "-r", "1", "--synthetic", "-o",
+           "jsonl"]
+    rows = [json.loads(line) for line in good(*run).out.splitlines()]
+    check([(r["n_depth"], r["depth_kv"]) for r in rows] == [(0, ""), (0, ""), (1000, "synthetic"), (1000, "synthetic")],
+          "depths: %r" % rows)
+    # 2 layers of 256 x 256 (q, o), 128 x 256 (k, v), 3 x 512 x 256, norms; embedding and output of 512 x 256
+    layer = 2 * 256 * 256 + 2 * 128 * 256 + 3 * 512 * 256 + 2 * 256 + 2 * 64
+    check(rows[0]["model_n_params"] == 2 * layer + 2 * 512 * 256 + 256, "parameters: %r" % rows[0]["model_n_params"])
+    check(rows[0]["model_sha256"] is None and rows[0]["model_type"] == "tiny:Q4_K_M", "what it is")
+    for bad in ("tiny", "tiny:", ":q4_0", "9b:q4_0", "tiny:q9", ""):
+        expect_error(strato("bench", "--shape", bad), 2, "--shape", "qwen3-8b", "Q4_K_M")
+    expect_error(strato("bench", DEMO, "--shape", "tiny:q4_0"), 2, "--shape", DEMO)
+    expect_error(strato("bench", "--shape", "32b:f32", "--vram", "100M"), 5, "qwen3-32b")
+
+
+@test
+def sweeps_are_csv():
+    out = good("bench", "--shape", "tiny:q8_0", "--sweep", "context", "-p", "0", "-n", "1", "-r", "1", "--synthetic").out
+    rows = list(csv.DictReader(io.StringIO(out.decode())))
+    check([int(r["n_depth"]) for r in rows] == [0, 512, 1024, 2048], "depths that fit in 4096: %r" % rows)
+    out = good("bench", DEMO, "--sweep", "batch", "-p", "16", "-r", "1").out
+    rows = list(csv.DictReader(io.StringIO(out.decode())))
+    check([int(r["n_ubatch"]) for r in rows] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512], "batches: %r" % rows)
+    check(all(r["n_gen"] == "0" for r in rows), "generation does not depend on the batch")
+    expect_error(strato("bench", DEMO, "--sweep", "context"), 2, "--sweep context", "-d")
+
+
+@test
+def the_bandwidth_is_measured_and_bounds_what_is_read():
+    row = json.loads(good("bench", DEMO, "-p", "0", "-n", "8", "-r", "3", "-o", "jsonl").out)
+    best = max(row["bandwidth_%s_gb_per_s" % k] for k in ("read", "copy", "fill"))
+    close(row["bandwidth_gb_per_s"], best, "the best of three")
+    check(best > 0 and row["bandwidth_buffer_bytes"] >= 1 << 20, "bandwidth")
+    close(row["share_of_bandwidth"], row["gb_per_s"] / best, "the share")
 
 
 @test
