@@ -1,4 +1,7 @@
-/* Generating text: prompt to tokens, tokens through a session, logits through the sampler, tokens to streamed text. */
+/* Generating text: prompt to tokens, tokens through a session, logits through the sampler, tokens to streamed text.
+ *
+ * The first token comes from the sampler here. Where the settings allow it, all others are drawn on the device, with
+ * the same result. */
 #include "host/generate.h"
 
 #include <string.h>
@@ -11,12 +14,16 @@
 #include "runtime/base/os.h"
 #include "runtime/engine.h"
 
+enum { MAX_ENDS = SAMPLE_MAX_END };
+
 struct sto_generator {
     struct sto_engine *engine;
     struct sto_session *session;
     struct sto_tokenizer *tokenizer;
     const struct sto_chat_form *form; /* NULL: none known */
     float *logits;                    /* [n_vocab]        */
+    uint32_t ends[MAX_ENDS];          /* tokens that end a turn: as many as a chain of steps can look out for */
+    uint32_t n_ends;
     char *piece;                      /* room for the text of one token */
     size_t piece_size;
 };
@@ -39,6 +46,10 @@ enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_gener
     }
     if ((status = sto_session_create(engine, &g->session, err)) != STO_OK)
         goto fail;
+    for (uint32_t id = 0; id < sto_tokenizer_n_tokens(g->tokenizer) && g->n_ends < MAX_ENDS; id++) {
+        if (sto_tokenizer_is_end(g->tokenizer, id))
+            g->ends[g->n_ends++] = id;
+    }
     g->piece_size = sto_tokenizer_max_bytes(g->tokenizer) + 32;
     g->piece = sto_calloc(g->piece_size, 1);
     g->logits = sto_calloc(model->h.n_vocab, sizeof *g->logits);
@@ -108,6 +119,8 @@ struct generation {
     struct sto_text_stream stream;
     struct sto_detokenizer detokenizer;
     bool ended; /* result->stop is set */
+    enum sto_status taken; /* of the token that came last */
+    struct sto_error *err;
 };
 
 static void end(struct generation *gen, enum sto_stop stop)
@@ -188,29 +201,62 @@ static enum sto_status read_prompt(struct generation *gen, struct sto_error *err
     return status;
 }
 
-/* Takes one token from the logits; afterwards the generation may have ended. */
-static enum sto_status next_token(struct generation *gen, uint32_t *token, struct sto_error *err)
+/* A token has come; afterwards the generation may have ended. */
+static enum sto_status take_token(struct generation *gen, uint32_t token, struct sto_error *err)
 {
     const struct sto_generate_params *p = gen->params;
     const struct sto_generator *g = gen->g;
-    enum sto_status status = sto_sampler_sample(gen->sampler, g->logits, token, err);
+    enum sto_status status = sto_sampler_accept(gen->sampler, token, err);
     if (status == STO_OK)
-        status = sto_sampler_accept(gen->sampler, *token, err);
-    if (status == STO_OK)
-        status = sto_tokens_push(&gen->tokens, *token, err);
+        status = sto_tokens_push(&gen->tokens, token, err);
     if (status != STO_OK)
         return status;
     /* An embedding may be padded beyond the vocabulary: such ids have no text. */
-    const bool known = *token < sto_tokenizer_n_tokens(g->tokenizer);
-    if (known && !p->ignore_end && sto_tokenizer_is_end(g->tokenizer, *token)) {
+    const bool known = token < sto_tokenizer_n_tokens(g->tokenizer);
+    if (known && !p->ignore_end && sto_tokenizer_is_end(g->tokenizer, token)) {
         end(gen, STO_STOP_END);
         return STO_OK;
     }
     if (known)
-        status = add_text(gen, sto_detokenize(&gen->detokenizer, *token, g->piece, g->piece_size), err);
+        status = add_text(gen, sto_detokenize(&gen->detokenizer, token, g->piece, g->piece_size), err);
     if (p->max_tokens != 0 && gen->tokens.n >= p->max_tokens)
         end(gen, STO_STOP_LENGTH);
     return status;
+}
+
+/* Takes one token from the logits. */
+static enum sto_status next_token(struct generation *gen, uint32_t *token, struct sto_error *err)
+{
+    const enum sto_status status = sto_sampler_sample(gen->sampler, gen->g->logits, token, err);
+    return status == STO_OK ? take_token(gen, *token, err) : status;
+}
+
+static bool token_drawn(void *user, uint32_t token)
+{
+    struct generation *gen = user;
+    gen->taken = take_token(gen, token, gen->err);
+    return gen->taken != STO_OK || gen->ended;
+}
+
+/* What follows `token`, drawn on the device until the generation has ended; the sampler's settings allow it. */
+static enum sto_status draw_on_device(struct generation *gen, struct sto_generation_params *how, uint32_t token,
+                                      struct sto_error *err)
+{
+    const struct sto_generate_params *p = gen->params;
+    struct sto_session *session = gen->g->session;
+    uint32_t n_steps = gen->g->engine->info.ctx_tokens - sto_session_length(session), n_drawn = 0;
+    if (p->max_tokens != 0 && p->max_tokens - gen->tokens.n < n_steps)
+        n_steps = (uint32_t)(p->max_tokens - gen->tokens.n);
+    how->end_tokens = gen->g->ends;
+    how->n_end_tokens = p->ignore_end ? 0 : gen->g->n_ends;
+    how->user = gen;
+    how->on_token = token_drawn;
+    gen->err = err;
+    const enum sto_status status = sto_session_generate(session, token, how, n_steps, NULL, &n_drawn, err);
+    sto_sampler_skip(gen->sampler, n_drawn);
+    if (status == STO_OK && gen->taken == STO_OK && !gen->ended)
+        end(gen, STO_STOP_CONTEXT);
+    return status != STO_OK ? status : gen->taken;
 }
 
 /* Room for all that can be generated, so that no step has to allocate: exact for ids; text beyond a limit grows. */
@@ -235,6 +281,7 @@ static enum sto_status generate_tokens(struct generation *gen, struct sto_error 
 {
     const uint32_t ctx = gen->g->engine->info.ctx_tokens;
     const uint64_t start = sto_now_ns();
+    struct sto_generation_params how = {0};
     enum sto_status status = STO_OK;
     while (status == STO_OK && !gen->ended && !take_cancel(gen)) {
         uint32_t token = 0;
@@ -243,6 +290,9 @@ static enum sto_status generate_tokens(struct generation *gen, struct sto_error 
             break;
         if (sto_session_length(gen->g->session) >= ctx)
             end(gen, STO_STOP_CONTEXT);
+        else if (gen->g->engine->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
+                 sto_sampler_on_device(gen->sampler, &how))
+            status = draw_on_device(gen, &how, token, err);
         else
             status = sto_session_eval(gen->g->session, &token, 1, STO_LOGITS_LAST, gen->g->logits, err);
     }

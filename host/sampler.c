@@ -290,3 +290,25 @@ enum sto_status sto_sampler_probs(struct sto_sampler *sampler, const float *logi
         probs[c->id[i]] = (float)c->weight[i] / (float)c->total;
     return STO_OK;
 }
+
+bool sto_sampler_on_device(const struct sto_sampler *sampler, struct sto_generation_params *params)
+{
+    const struct sto_sampler_params *p = &sampler->params;
+    const bool penalties = p->penalty_last_n > 0 && (p->repeat_penalty != 1.0f || p->frequency_penalty != 0.0f ||
+                                                     p->presence_penalty != 0.0f);
+    const bool other_filters = p->typical_p < 1.0f || p->xtc_probability > 0.0f || p->mirostat != 0;
+    if (p->n_biases > 0 || penalties || p->dry_multiplier > 0.0f || (p->temperature > 0.0f && other_filters))
+        return false;
+    params->temperature = p->temperature;
+    params->top_k = p->top_k;
+    params->top_p = p->top_p;
+    params->min_p = p->min_p;
+    params->seed = p->seed;
+    params->first_draw = sampler->n_samples;
+    return true;
+}
+
+void sto_sampler_skip(struct sto_sampler *sampler, uint64_t n)
+{
+    sampler->n_samples += n;
+}

@@ -58,6 +58,12 @@ enum sto_status sto_sampler_sample(struct sto_sampler *sampler, const float *log
  * filtered out. XTC's coin falls as it will in that call. Advances nothing; errors as sample. */
 enum sto_status sto_sampler_probs(struct sto_sampler *sampler, const float *logits, float *probs,
                                   struct sto_error *err);
+/* True when the steps that these settings need are those that sto_session_generate has (4, 6, 7, 9 and 10; temperature
+ * 0); then *params gets what makes it draw the tokens that this sampler would draw next. Other fields stay as they are.
+ * The tokens drawn there are to be counted here with sto_sampler_skip. */
+bool sto_sampler_on_device(const struct sto_sampler *sampler, struct sto_generation_params *params);
+/* Passes over the next n draws. */
+void sto_sampler_skip(struct sto_sampler *sampler, uint64_t n);
 /* As before the first accept; the draw counter starts again. */
 void sto_sampler_reset(struct sto_sampler *sampler);
 

@@ -214,6 +214,7 @@ enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, cons
 {
     struct chain c = {.session = s, .params = params, .n_steps = n_steps,
                       .depth = params->depth != 0 ? params->depth : DEFAULT_DEPTH};
+    uint32_t drawn = 0;
     *n_tokens = 0;
     enum sto_status status = check_call(s, token, n_steps, err);
     if (status == STO_OK)
@@ -227,7 +228,9 @@ enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, cons
         while (status == STO_OK && c.submitted < n_steps && c.submitted < c.read + c.depth)
             status = submit_step(&c, err);
         if (status == STO_OK)
-            status = read_step(&c, &tokens[c.read], err);
+            status = read_step(&c, &drawn, err);
+        if (status == STO_OK && tokens != NULL)
+            tokens[c.read - 1] = drawn;
         *n_tokens = c.read;
         if (status == STO_OK && c.read < n_steps && sto_session_take_cancel(s))
             status = cancelled(&c, err);

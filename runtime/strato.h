@@ -206,9 +206,9 @@ struct sto_generation_params {
 
 /* Evaluates `token`, draws the token that follows, evaluates that one, and so on, all on the device: the host hands
  * over the next steps while one runs, and reads ids, never logits. Ends after n_steps tokens, after an end token, or
- * when on_token stops it. tokens [n_steps] receives what was drawn, *n_tokens how many (both also after an error); the
- * last one has not been evaluated: it is the `token` of the next call. So the sequence grows by *n_tokens: `token` and
- * all drawn ones but the last. Steps that were already queued behind the end are forgotten.
+ * when on_token stops it. tokens [n_steps] (or NULL) receives what was drawn, *n_tokens how many (both also after an
+ * error). The last one has not been evaluated: it is the `token` of the next call. So the sequence grows by *n_tokens:
+ * `token`, and all drawn ones but the last. Steps that were already queued behind the end are forgotten.
  * Allocates nothing once an engine has made `depth` recordings; one vkQueueSubmit2 call per step, and one more.
  * STO_ERR_USAGE: a parameter or id is out of range, the vocabulary has more than 2^19 tokens, or n_steps more do not
  * fit in the context (nothing is evaluated then). STO_ERR_FAILED: no token can follow, because all logits are NaN or

@@ -55,19 +55,6 @@ uint n_blocks()
 {
     return (args.n_vocab + (SAMPLE_BLOCK - 1u)) / SAMPLE_BLOCK;
 }
-uint64_t weight_of(uint key)
-{
-    return sample_weight(sample_exp(sample_logit(key), best_logit, 1.0));
-}
-// What a candidate weighs in the draw; 0: min-p drops it.
-uint64_t drawn_weight_of(uint key)
-{
-    const float logit = sample_logit(key);
-    if (min_p > 0.0 && sample_exp(logit, best_logit, 1.0) < min_p)
-        return 0ul;
-    return sample_weight(sample_exp(logit, best_logit, scale));
-}
-
 // ---- sets of tokens: those with keys above `key`, and those with just that key and an id up to last_id ----
 
 struct Kept {
@@ -79,12 +66,19 @@ bool keeps(Kept kept, uint key, uint id)
     return key > kept.key || (key == kept.key && id <= kept.last_id);
 }
 
-// What is summed up over the tokens that are kept.
+// What is summed up over tokens: how many there are, the weights that top-p goes by, or those of the draw, which are 0
+// for what min-p drops.
 const uint TERM_COUNT = 0u, TERM_WEIGHT = 1u, TERM_DRAW = 2u;
 
 uint64_t term(uint kind, uint key)
 {
-    return kind == TERM_COUNT ? 1ul : kind == TERM_WEIGHT ? weight_of(key) : drawn_weight_of(key);
+    if (kind == TERM_COUNT)
+        return 1ul;
+    const float logit = sample_logit(key);
+    float e = sample_exp(logit, best_logit, 1.0);
+    if (kind == TERM_DRAW)
+        e = e < min_p ? 0.0 : sample_exp(logit, best_logit, scale);
+    return sample_weight(e);
 }
 
 // The sum over kept tokens, and how many there are. Blocks without any are passed over.
@@ -104,9 +98,9 @@ uint64_t sum_of(uint kind, Kept kept, out uint n)
             }
         }
     }
-    count = workgroup_sum64(count);
-    n = uint(count);
-    return kind == TERM_COUNT ? count : workgroup_sum64(sum);
+    const Sums both = workgroup_sum64_2(Sums(sum, count));
+    n = uint(both.b);
+    return both.a;
 }
 
 // The lowest id at which the sum over kept tokens up to and with it exceeds `point`, which must be below the sum of
@@ -137,63 +131,46 @@ uint locate(uint kind, Kept kept, bool only_equal, uint64_t point)
 
 // ---- thresholds ----
 
-// A key that about `wanted` blocks reach, by their largest one: a guess of where to begin.
-uint guess_key(uint largest, uint wanted)
+// The key of a finite number.
+uint key_of(float x)
 {
-    uint low = 1u, high = largest;
-    if (n_blocks() <= wanted)
-        return low;
-    while (high - low > 1u) {
-        const uint middle = low + (high - low) / 2u;
-        uint64_t count = 0ul;
-        for (uint block = gl_LocalInvocationIndex; block < n_blocks(); block += WORKGROUP)
-            count += max_of(block) >= middle ? 1ul : 0ul;
-        const uint reached = uint(workgroup_sum64(count));
-        if (reached < wanted) {
-            high = middle;
-            continue;
-        }
-        low = middle;
-        if (reached <= wanted + wanted / 4u + 8u)
-            break;
-    }
-    return low;
+    return sample_key(floatBitsToUint(x));
 }
 
-// The largest key of which it holds that tokens with this key or larger ones reach `target` (within.key when none
-// larger does), searched from `guess`. few: any such key is good of which there are no more tokens than there is room
-// for in shared memory. n: how many tokens, where it has been counted.
-uint narrow(uint kind, Kept within, uint guess, uint largest, uint64_t target, bool few, out uint n)
+struct Last {
+    uint key;                 // the largest one such that tokens with it or a larger one reach the target
+    uint64_t above, reaching; // sums: of larger keys, and with this key too
+    uint n;                   // tokens that are summed in `reaching`
+};
+
+// Searches the last key that is needed for terms of `within` to reach `target`: downwards from the largest with growing
+// steps, then by halves. few: any key is good that reaches it with no more tokens than there is room for in shared
+// memory. When all of `within` does not reach the target, that is the result.
+Last narrow(uint kind, Kept within, uint largest, uint64_t target, bool few)
 {
-    uint low = within.key, high = largest + 1u, middle = guess;
-    n = 0xffffffffu;
-    while (high - low > 1u && !(few && n <= SAMPLE_CANDIDATES)) {
-        if (middle <= low || middle >= high)
-            middle = low + (high - low) / 2u;
-        uint count;
-        if (sum_of(kind, Kept(middle, 0xffffffffu), count) >= target) {
-            low = middle;
-            n = count;
+    Last last = Last(within.key, 0ul, 0ul, 0xffffffffu);
+    uint high = largest + 1u;
+    float below = 3.0;
+    bool measured = false; // last.key has been
+    while (!measured || (high - last.key > 1u && !(few && last.n <= SAMPLE_CANDIDATES))) {
+        uint middle = last.key + (high - last.key) / 2u;
+        if (!measured && below < 1000.0) {
+            const uint guess = key_of(best_logit - below);
+            middle = guess > last.key && guess < high ? guess : middle;
+            below *= 2.0;
+        }
+        uint n;
+        const uint64_t sum =
+            sum_of(kind, Kept(middle, middle == within.key ? within.last_id : 0xffffffffu), n);
+        if (sum >= target || middle == within.key) {
+            last = Last(middle, last.above, sum, n);
+            measured = true;
         } else {
             high = middle;
+            last.above = sum;
         }
-        middle = low;
     }
-    return low;
-}
-
-// The fewest tokens of `within`, largest first and lower ids first among equals, whose terms reach `target`; all of
-// them when they do not. last: what narrow found.
-Kept keep_largest(uint kind, Kept within, uint last, uint largest, uint64_t target)
-{
-    uint n;
-    uint64_t above = 0ul;
-    if (last < largest)
-        above = sum_of(kind, Kept(last + 1u, 0xffffffffu), n);
-    const uint last_id = last == within.key ? within.last_id : 0xffffffffu;
-    if (sum_of(kind, Kept(last, last_id), n) <= target)
-        return Kept(last, last_id);
-    return Kept(last, locate(kind, Kept(last, last_id), true, target - above - 1ul));
+    return last;
 }
 
 // ---- few candidates ----
@@ -241,7 +218,7 @@ void keep_top_p(uint n, uint64_t total)
 {
     uint64_t sum = 0ul;
     for (uint me = gl_LocalInvocationIndex; me < n; me += WORKGROUP) {
-        sums[me] = dropped[me] ? 0ul : weight_of(keys[me]);
+        sums[me] = dropped[me] ? 0ul : term(TERM_WEIGHT, keys[me]);
         sum += sums[me];
     }
     sum = workgroup_sum64(sum);
@@ -265,7 +242,7 @@ uint draw_few(uint threshold, uint64_t total, uint64_t random)
         keep_top_p(n, total);
     uint64_t sum = 0ul;
     for (uint me = gl_LocalInvocationIndex; me < n; me += WORKGROUP) {
-        sums[me] = dropped[me] ? 0ul : drawn_weight_of(keys[me]);
+        sums[me] = dropped[me] ? 0ul : term(TERM_DRAW, keys[me]);
         sum += sums[me];
     }
     const uint64_t point = sample_multiply_high(random, workgroup_sum64(sum));
@@ -283,46 +260,50 @@ uint draw_few(uint threshold, uint64_t total, uint64_t random)
 
 // ---- the draw ----
 
+// The first filter may find few enough candidates for the rest to happen in shared memory.
 uint draw(uint largest, uint64_t random)
 {
-    const Kept all = Kept(1u, 0xffffffffu);
-    const uint kind = top_k != 0u ? TERM_COUNT : TERM_WEIGHT;
-    uint64_t total = 0ul, target = uint64_t(top_k);
-    Kept kept = all;
-    uint n;
-    if (args.n_vocab <= SAMPLE_CANDIDATES)
-        return draw_few(1u, 0ul, random);
-    if (top_k == 0u && top_p != 0u) {
-        total = sum_of(TERM_WEIGHT, all, n);
-        target = sample_share(total, top_p);
+    Kept kept = Kept(1u, 0xffffffffu);
+    bool few = true;
+    uint threshold = args.n_vocab <= SAMPLE_CANDIDATES ? 1u : 0u, n;
+    uint64_t total = 0ul;
+    for (uint kind = TERM_COUNT; kind <= TERM_WEIGHT && threshold == 0u; kind++) {
+        if ((kind == TERM_COUNT ? top_k : top_p) == 0u)
+            continue;
+        uint64_t target = uint64_t(top_k);
+        if (kind == TERM_WEIGHT) {
+            total = sum_of(kind, kept, n);
+            target = sample_share(total, top_p);
+        }
+        const Last last = narrow(kind, kept, largest, target, few);
+        const uint last_id = last.key == kept.key ? kept.last_id : 0xffffffffu;
+        if (few && last.n <= SAMPLE_CANDIDATES)
+            threshold = last.key;
+        else if (last.reaching <= target)
+            kept = Kept(last.key, last_id);
+        else
+            kept = Kept(last.key, locate(kind, Kept(last.key, last_id), true, target - last.above - 1ul));
+        few = false;
     }
-    if (top_k != 0u || top_p != 0u) {
-        const uint guess = guess_key(largest, top_k != 0u ? top_k : 64u);
-        const uint last = narrow(kind, all, guess, largest, target, true, n);
-        if (n <= SAMPLE_CANDIDATES)
-            return draw_few(last, total, random);
-        kept = keep_largest(kind, all, last, largest, target);
-    }
-    if (top_k != 0u && top_p != 0u) {
-        target = sample_share(sum_of(TERM_WEIGHT, kept, n), top_p);
-        const uint last = narrow(TERM_WEIGHT, kept, 0u, largest, target, false, n);
-        kept = keep_largest(TERM_WEIGHT, kept, last, largest, target);
-    }
+    if (threshold != 0u)
+        return draw_few(threshold, total, random);
     const uint64_t point = sample_multiply_high(random, sum_of(TERM_DRAW, kept, n));
     return locate(TERM_DRAW, kept, false, point);
 }
 
-// The lowest id with the largest key.
+// The lowest id with the largest key, in the first subgroup.
 uint best_token(uint largest)
 {
     uint first = 0xffffffffu, id = 0xffffffffu;
     for (uint block = gl_LocalInvocationIndex; block < n_blocks() && first == 0xffffffffu; block += WORKGROUP)
         first = max_of(block) == largest ? block : first;
     first = workgroup_min_uint(first) * SAMPLE_BLOCK;
+    if (gl_SubgroupID != 0)
+        return id;
     const uint end = min(first + SAMPLE_BLOCK, args.n_vocab);
-    for (uint i = first + gl_LocalInvocationIndex; i < end && id == 0xffffffffu; i += WORKGROUP)
+    for (uint i = first + gl_SubgroupInvocationID; i < end && id == 0xffffffffu; i += gl_SubgroupSize)
         id = key_at(i) == largest ? i : id;
-    return workgroup_min_uint(id);
+    return subgroupMin(id);
 }
 
 // ---- the step ----
@@ -391,6 +372,6 @@ void main()
         else
             result = draw(largest, sample_random(counter, seed));
     }
-    if (gl_LocalInvocationIndex == 0)
+    if (gl_SubgroupID == 0 && subgroupElect())
         finish(result);
 }

@@ -16,6 +16,18 @@ uint64_t sto_op_sample_scratch(uint32_t n_vocab)
     return (uint64_t)((n_vocab + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK) * sizeof(uint32_t);
 }
 
+/* The plan's tuning, with a smaller workgroup for a small vocabulary where the plan asks for that. */
+static struct sto_tuning pick_tuning(const struct sto_device_plan *plan, uint32_t n_vocab)
+{
+    struct sto_tuning tuning = plan->tuning[STO_KERNEL_sample_pick];
+    const uint32_t most_each = tuning.values[2];
+    uint32_t workgroup = tuning.values[0];
+    while (most_each != 0 && workgroup >= 128 && workgroup % 2 == 0 && n_vocab <= workgroup / 2 * most_each)
+        workgroup /= 2;
+    tuning.values[0] = workgroup;
+    return tuning;
+}
+
 void sto_op_sample(struct sto_ops *ops, const struct sto_op_sample_args *a)
 {
     const uint32_t n_vocab = a->logits.cols;
@@ -28,6 +40,7 @@ void sto_op_sample(struct sto_ops *ops, const struct sto_op_sample_args *a)
                                     .n_vocab = n_vocab, .n_kv_heads = a->n_kv_heads};
     const uint64_t logit_bytes = (uint64_t)n_vocab * sizeof(float);
     const uint64_t maxima_bytes = sto_op_sample_scratch(n_vocab);
+    const struct sto_tuning tuning = pick_tuning(ops->plan, n_vocab);
     const struct sto_use uses[] = {
         {.address = a->logits.address, .bytes = logit_bytes, .access = STO_READ},
         {.address = a->scratch, .bytes = maxima_bytes, .access = STO_WRITE},
@@ -54,7 +67,7 @@ void sto_op_sample(struct sto_ops *ops, const struct sto_op_sample_args *a)
     };
     const struct sto_dispatch pick = {
         .kernel = STO_KERNEL_sample_pick,
-        .tuning = &ops->plan->tuning[STO_KERNEL_sample_pick],
+        .tuning = &tuning,
         .args = &args,
         .groups = {1, 1, 1},
         .uses = pick_uses,

@@ -98,13 +98,17 @@ static void tune_sample_max(const struct sto_tuning_input *in, struct sto_tuning
     t->values[0] = round_workgroup(in, 1);
 }
 
-/* One workgroup goes over all logits. Shared memory for 512 fits everywhere; on a CPU the width keeps each invocation's
- * loops short of the driver's limit (tune_attn_prefill). */
+/* One workgroup goes over all logits; shared memory for 512 fits everywhere. 2 is for the operation: it takes a smaller
+ * workgroup when an invocation then has no more logits than this, 0: never. A CPU switches between a workgroup's
+ * subgroups at barriers, so few are good, but each invocation's loops must stay short of the driver's limit
+ * (tune_attn_prefill). */
 static void tune_sample_pick(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
     const uint32_t most = in->snapshot->max_workgroup_invocations;
     t->values[0] = cpu ? (most < 1024 ? most : 1024) : round_workgroup(in, 512);
+    t->values[2] = cpu ? 512 : 0;
+    t->n_values = 3;
 }
 
 static const struct {

@@ -7,8 +7,12 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 
-shared uint64_t int_parts[(WORKGROUP + 3) / 4]; // one per subgroup
-shared uint64_t int_result;
+struct Sums {
+    uint64_t a, b;
+};
+
+shared Sums int_parts[(WORKGROUP + 3) / 4]; // one per subgroup
+shared Sums int_result;
 
 // Below 2^62, by thirds: 64-bit subgroup operations are not everywhere, and at most 128 invocations add 25 bits.
 uint64_t subgroup_sum64(uint64_t x)
@@ -18,24 +22,29 @@ uint64_t subgroup_sum64(uint64_t x)
     return uint64_t(low) + (uint64_t(mid) << 21) + (uint64_t(high) << 42);
 }
 
-uint64_t workgroup_sum64(uint64_t x)
+Sums workgroup_sum64_2(Sums x)
 {
-    const uint64_t part = subgroup_sum64(x);
+    const Sums part = Sums(subgroup_sum64(x.a), subgroup_sum64(x.b));
     if (gl_NumSubgroups == 1)
         return part;
     if (subgroupElect())
         int_parts[gl_SubgroupID] = part;
     barrier();
     if (gl_SubgroupID == 0) {
-        uint64_t sum = 0ul;
+        Sums sum = Sums(0ul, 0ul);
         for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
-            sum += int_parts[i];
-        sum = subgroup_sum64(sum);
+            sum = Sums(sum.a + int_parts[i].a, sum.b + int_parts[i].b);
+        sum = Sums(subgroup_sum64(sum.a), subgroup_sum64(sum.b));
         if (subgroupElect())
             int_result = sum;
     }
     barrier(); // also: the parts have been read
     return int_result;
+}
+
+uint64_t workgroup_sum64(uint64_t x)
+{
+    return workgroup_sum64_2(Sums(x, 0ul)).a;
 }
 
 uint workgroup_max_uint(uint x)
@@ -44,18 +53,18 @@ uint workgroup_max_uint(uint x)
     if (gl_NumSubgroups == 1)
         return part;
     if (subgroupElect())
-        int_parts[gl_SubgroupID] = uint64_t(part);
+        int_parts[gl_SubgroupID].a = uint64_t(part);
     barrier();
     if (gl_SubgroupID == 0) {
         uint highest = 0u;
         for (uint i = gl_SubgroupInvocationID; i < gl_NumSubgroups; i += gl_SubgroupSize)
-            highest = max(highest, uint(int_parts[i]));
+            highest = max(highest, uint(int_parts[i].a));
         highest = subgroupMax(highest);
         if (subgroupElect())
-            int_result = uint64_t(highest);
+            int_result.a = uint64_t(highest);
     }
     barrier();
-    return uint(int_result);
+    return uint(int_result.a);
 }
 
 uint workgroup_min_uint(uint x)

@@ -116,7 +116,7 @@ static bool count_allocations(void *user, const char *text, size_t size)
     return false;
 }
 
-static void generating_allocates_nothing_between_texts(void **state)
+static void generate_counting_allocations(float repeat_penalty)
 {
     static const char *const stops[] = {"never in any text", "nor this"};
     struct counted counted = {0};
@@ -125,7 +125,6 @@ static void generating_allocates_nothing_between_texts(void **state)
     struct sto_generator *g = NULL;
     struct sto_error err = {0};
     struct rig r;
-    (void)state;
     rig_open(&r, NULL);
     assert_int_equal(sto_generator_create(r.engine, &g, &err), STO_OK);
     sto_generate_defaults(&p);
@@ -133,7 +132,7 @@ static void generating_allocates_nothing_between_texts(void **state)
     p.ignore_end = true;
     p.stops = stops;
     p.n_stops = 2;
-    p.sampling.repeat_penalty = 1.05f;
+    p.sampling.repeat_penalty = repeat_penalty;
     p.on_text = count_allocations;
     p.user = &counted;
     assert_int_equal(sto_generate(g, &p, &result, &err), STO_OK); /* until the context is full */
@@ -144,6 +143,14 @@ static void generating_allocates_nothing_between_texts(void **state)
     sto_generate_result_free(&result);
     sto_generator_destroy(g);
     rig_close(&r);
+}
+
+/* With a penalty tokens are drawn on the host, without on the device. */
+static void generating_allocates_nothing_between_texts(void **state)
+{
+    (void)state;
+    generate_counting_allocations(1.05f);
+    generate_counting_allocations(1.0f);
 }
 
 /* ---- wrong calls ---- */
