@@ -39,7 +39,7 @@ static bool starts_with(const char *text, const char *start)
 static enum operation operation_of(enum sto_kernel kernel)
 {
     const char *source = sto_kernel_get(kernel)->source;
-    if (starts_with(source, "matvec") || starts_with(source, "matmul"))
+    if (starts_with(source, "mat"))
         return OP_MATMUL;
     if (starts_with(source, "quantize_q8"))
         return OP_QUANTIZE;
@@ -70,9 +70,9 @@ static void choose_kernel(struct sto_device_plan *plan, enum sto_kernel kernel)
     const enum sto_type type = sto_kernel_get(kernel)->weight;
     if (operation_of(kernel) == OP_EMBED)
         plan->embed[type] = kernel;
-    else if (is_vector(kernel))
+    if (operation_of(kernel) == OP_MATMUL && !starts_with(sto_kernel_get(kernel)->source, "matmul"))
         (is_q8(kernel) ? plan->matvec_q8 : plan->matvec)[type] = kernel;
-    else if (operation_of(kernel) == OP_MATMUL)
+    if (operation_of(kernel) == OP_MATMUL && !is_vector(kernel))
         (is_q8(kernel) ? plan->matmul_q8 : plan->matmul)[type] = kernel;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/kernel_case.h"
 #include "runtime/base/os.h"
@@ -26,7 +27,7 @@ struct options {
     uint32_t tuning[STO_MAX_TUNING];
     uint32_t time_ms;
     const char *device;
-    bool csv, no_verify;
+    bool csv, no_verify, cpu_time;
 };
 
 struct bench {
@@ -53,6 +54,12 @@ struct sample {
     uint32_t n;
 };
 
+/* The clock that kernels are timed with. */
+static double now_ns(const struct bench *b)
+{
+    return b->options.cpu_time ? (double)clock() * (1e9 / CLOCKS_PER_SEC) : (double)sto_now_ns();
+}
+
 /* Submits a finished recording until time_ms have passed, at least five times. */
 static enum sto_status time_recording(struct bench *b, uint32_t time_ms, struct sample *out, struct sto_error *err)
 {
@@ -61,13 +68,13 @@ static enum sto_status time_recording(struct bench *b, uint32_t time_ms, struct 
     uint32_t n = 0;
     const uint64_t begun = sto_now_ns();
     for (; n < MAX_SAMPLES && (n < 5 || sto_now_ns() - begun < (uint64_t)time_ms * 1000000); n++) {
-        const uint64_t start = sto_now_ns();
+        const double start = now_ns(b);
         enum sto_status status = sto_device_submit(b->device, b->rec, &ticket, err);
         if (status == STO_OK)
             status = sto_device_wait(b->device, ticket, err);
         if (status != STO_OK)
             return status;
-        ns[n] = (double)(sto_now_ns() - start);
+        ns[n] = now_ns(b) - start;
     }
     qsort(ns, n, sizeof *ns, compare_doubles);
     out->median_ns = ns[n / 2];
@@ -250,6 +257,7 @@ static const char usage[] =
     "  --set I=VALUE         specialisation constant I instead of the plan's; may be given again\n"
     "  --time MS             per row (500)\n"
     "  --cold MB             few columns: so many MB of weights are read in turn (256)\n"
+    "  --cpu-time            for CPU drivers on a busy machine: processor time of all threads, not time passed\n"
     "  --no-verify           time without the cases of runtime/verify\n"
     "  -o md|csv             (md)\n";
 
@@ -311,6 +319,8 @@ static bool read_options(int argc, char **argv, struct options *o)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--no-verify") == 0) {
             o->no_verify = true;
+        } else if (strcmp(argv[i], "--cpu-time") == 0) {
+            o->cpu_time = true;
         } else if (argv[i][0] != '-') {
             if (o->n_names == MAX_NAMES)
                 return false;

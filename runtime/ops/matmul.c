@@ -2,11 +2,13 @@
  *
  *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, few columns at a time
  *   more                                matmul*.comp   tiles
+ *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
  * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A
  * large matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "runtime/formats/formats.h"
 #include "runtime/ops/ops.h"
@@ -20,7 +22,8 @@ enum {
     MAX_GROUPS = 65535, /* in one dimension: what every Vulkan device has */
     /* constant_id 2 and up of the kernels */
     MATVEC_ROWS = 2, MATVEC_COLS = 3, MATVEC_VALUES = 4,
-    MATMUL_TM = 2, MATMUL_TN = 3, MATMUL_TX = 4, MATMUL_VALUES = 5
+    MATMUL_TM = 2, MATMUL_TN = 3, MATMUL_TX = 4, MATMUL_VALUES = 5,
+    MATROWS_ROWS = 2, MATROWS_COLS = 3, MATROWS_VALUES = 4
 };
 /* Floating-point operations in one dispatch: 20 ms on a device of 100 GFLOP/s, far from any watchdog. */
 static const uint64_t MAX_FLOPS = (uint64_t)1 << 31;
@@ -194,6 +197,33 @@ static void record_matvec(struct product *p, uint32_t n)
     }
 }
 
+/* Few columns leave registers for a second row, which shares what is read of x. The order of a sum stays. */
+void sto_op_matrows_tuning(struct sto_tuning *tuning, uint32_t cols)
+{
+    uint32_t specialised = 1;
+    while (specialised < cols && specialised < tuning->values[MATROWS_COLS])
+        specialised *= 2;
+    tuning->values[MATROWS_COLS] = specialised;
+    if (specialised <= 8 && tuning->values[MATROWS_ROWS] < 2)
+        tuning->values[MATROWS_ROWS] = 2;
+}
+
+/* Whole tiles of the plan's columns in one go, then what is left with a narrower form. */
+static void record_matrows(struct product *p, uint32_t n)
+{
+    const struct sto_tuning planned = p->tuning;
+    const uint32_t most = planned.values[MATROWS_COLS];
+
+    for (p->col0 = 0; p->col0 < n; p->col0 += p->cols) {
+        p->cols = n - p->col0 > most ? (n - p->col0) / most * most : n - p->col0;
+        p->tuning = planned;
+        sto_op_matrows_tuning(&p->tuning, p->cols);
+        p->tile_rows = p->tuning.values[0] * p->tuning.values[MATROWS_ROWS];
+        p->tile_cols = p->tuning.values[MATROWS_COLS];
+        record_columns(p);
+    }
+}
+
 static bool shapes_possible(const struct sto_op_matmul_args *a)
 {
     const struct sto_type_info *type = sto_type_get(a->w.type);
@@ -212,6 +242,12 @@ static bool shapes_possible(const struct sto_op_matmul_args *a)
         return false;
     return span_bytes(a->x.rows, a->x.cols, a->x.stride) <= MAX_OFFSET &&
            span_bytes(a->y.rows, a->y.cols, a->y.stride) <= MAX_OFFSET;
+}
+
+/* Kernels whose invocations own whole rows take any number of columns, each as if it were alone. */
+static bool is_matrows(enum sto_kernel kernel)
+{
+    return strncmp(sto_kernel_get(kernel)->source, "matrows", 7) == 0;
 }
 
 /* The kernel for a product; STO_KERNEL_COUNT when the plan has none. */
@@ -239,12 +275,13 @@ void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
         return;
     }
     p.tuning = ops->plan->tuning[p.kernel];
-    if (p.tuning.n_values < (vector ? (uint32_t)MATVEC_VALUES : (uint32_t)MATMUL_VALUES)) {
+    const bool rows = is_matrows(p.kernel);
+    if (p.tuning.n_values < (rows ? (uint32_t)MATROWS_VALUES : vector ? (uint32_t)MATVEC_VALUES : MATMUL_VALUES)) {
         fail(ops, "sto_op_matmul: the plan has no tuning for the kernel");
         return;
     }
-    if (vector) {
-        record_matvec(&p, a->x.rows);
+    if (rows || vector) {
+        (rows ? record_matrows : record_matvec)(&p, a->x.rows);
         return;
     }
     p.tile_rows = p.tuning.values[0] / p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TM];

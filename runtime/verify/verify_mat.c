@@ -300,6 +300,10 @@ static uint32_t row_length(enum sto_type type, uint32_t which)
 }
 
 /* Which path a kernel is, by its source. */
+static bool is_rows(enum sto_kernel kernel)
+{
+    return strncmp(sto_kernel_get(kernel)->source, "matrows", 7) == 0;
+}
 static bool is_vector(enum sto_kernel kernel)
 {
     return strncmp(sto_kernel_get(kernel)->source, "matvec", 6) == 0;
@@ -315,8 +319,10 @@ static void use_kernel(struct sto_verifier *v, enum sto_kernel kernel)
     const enum sto_type type = sto_kernel_get(kernel)->weight;
 
     /* `exact`, which the operations of a case are, chooses this one of the float kernels */
-    (is_vector(kernel) ? (is_q8(kernel) ? plan->matvec_q8 : plan->matvec)
-                       : (is_q8(kernel) ? plan->matmul_q8 : plan->matmul))[type] = kernel;
+    if (is_vector(kernel) || is_rows(kernel))
+        (is_q8(kernel) ? plan->matvec_q8 : plan->matvec)[type] = kernel;
+    if (!is_vector(kernel))
+        (is_q8(kernel) ? plan->matmul_q8 : plan->matmul)[type] = kernel;
 }
 
 /* Roundings that a sum meets, in half ulps of its absolute products. Each sum of n_in terms may lose one per addition;
@@ -387,6 +393,9 @@ static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
             const uint32_t rows = 2 * tuning->values[2];
             tuning->values[3] = n_cols;
             sto_verify_dispatch(v, kernel, &args, 2, (args.rows + rows - 1) / rows, 1);
+        } else if (is_rows(kernel)) {
+            const uint32_t rows = tuning->values[0] * tuning->values[2], cols = tuning->values[3];
+            sto_verify_dispatch(v, kernel, &args, (n_cols + cols - 1) / cols, (args.rows + rows - 1) / rows, 1);
         } else {
             const uint32_t rows = tuning->values[0] / tuning->values[4] * tuning->values[2];
             const uint32_t cols = tuning->values[4] * tuning->values[3];
@@ -508,6 +517,41 @@ static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
         rounding_case(v, kernel);
 }
 
+/* Another form than this device's, few sums or many, with every way that x may come. */
+static void rows_form_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t rows, uint32_t cols, uint32_t x_from)
+{
+    sto_verify_begin(v, "%u rows by %u columns of an invocation, x in way %u", rows, cols, x_from);
+    struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];
+    t->values[2] = rows;
+    t->values[3] = cols;
+    t->values[4] = x_from;
+    const struct operands o = begin_product(
+        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = 5});
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+static void run_rows(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t n_cols[] = {1, 2, 3, 9, 33}, n_outs[] = {67, 1, 3, 67, 131};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    for (uint32_t i = 0; i < 5; i++)
+        product_case(v, kernel, (struct operands){.n_out = n_outs[i], .n_in = row_length(type, i), .n_cols = n_cols[i],
+                                                  .has_bias = i % 2 == 0, .accumulate = i >= 2});
+    product_case(v, kernel, (struct operands){.n_out = 67, .n_in = row_length(type, 2), .n_cols = 1});
+    split_case(v, kernel, 1);
+    alone_case(v, kernel, 8);
+    if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q4_K) {
+        for (uint32_t x_from = 0; x_from < 3; x_from++) {
+            rows_form_case(v, kernel, 3, 1, x_from);
+            rows_form_case(v, kernel, 2, 8, x_from);
+        }
+    }
+}
+
 /* ---- embedding ---- */
 
 static void embed_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t n_in, uint32_t n_cols, float scale)
@@ -563,5 +607,6 @@ const struct sto_verify_source sto_verify_mat[] = {
     {.source = "matvec_q8.comp", .run = run_vector, .any_workgroup = true},
     {.source = "matmul.comp", .run = run_tiles},
     {.source = "matmul_q8.comp", .run = run_tiles},
+    {.source = "matrows.comp", .run = run_rows},
     {.source = NULL},
 };

@@ -202,6 +202,9 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
         p->matmul[i] = find_variant(p, "matmul", type);
         p->matmul_f16[i] = find_variant(p, "matmul_f16", type);
+        const enum sto_kernel rows = find_variant(p, "matrows", type);
+        if (s->kind == STO_DEVICE_CPU && rows != STO_KERNEL_COUNT) /* an invocation is a lane of a vector */
+            p->matvec[i] = p->matmul[i] = rows;
     }
 }
 

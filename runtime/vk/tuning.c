@@ -80,6 +80,22 @@ static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning 
     tune_tile(in, t, 4, cpu ? 8 : 4);
 }
 
+/* Whole rows per invocation: 2 rows and 3 the most columns of one, 4 where x comes from (0 one address for all lanes,
+ * 1 shuffles, 2 broadcasts: X_* in matrows.comp). A CPU driver's compiler that has cooperative matrices also sees that
+ * an address is the same for all lanes (Mesa 26.2: three times as fast so); older ones load it lane by lane (25.0 and
+ * 22.3: shuffles are four times as fast), and shuffle eight lanes in one instruction, other numbers one by one. */
+static void tune_matrows(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    const struct sto_device_snapshot *s = in->snapshot;
+    const bool lane_by_lane = s->kind == STO_DEVICE_CPU && !s->ext_cooperative_matrix;
+    const bool plain = in->kernel->weight <= STO_TYPE_BF16; /* wider, LLVM spills */
+    t->values[0] = round_workgroup(in, 1);
+    t->values[2] = lane_by_lane ? 4 : 1;
+    t->values[3] = lane_by_lane ? 16 : plain ? 8 : 32;
+    t->values[4] = !lane_by_lane ? 0 : in->plan->subgroup_size == 8 ? 1 : 2;
+    t->n_values = 5;
+}
+
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go
  * over, 0: any. Mesa's CPU driver ends every loop of an invocation once they have gone round 65,535 times together; the
  * decode kernels, which take over beyond, work piece by piece. There a row of 128 should fit in a workgroup: one that
@@ -122,6 +138,7 @@ static const struct {
     {"matvec_q8.comp", tune_matvec},
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
+    {"matrows.comp", tune_matrows},
     {"attn_prefill.comp", tune_attn_prefill},
     {"sample_max.comp", tune_sample_max},
     {"sample_pick.comp", tune_sample_pick},

@@ -2,12 +2,17 @@
 //
 // A weight format is one function, in a file of its own (format_q4_0.glsl, ...):
 //
-//   void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+//   void block_part(uint64_t base, uint at, uint s, out Block k)
 //     base   address of the matrix, 16-byte aligned
-//     row    byte offset of the row in it: row index * row_bytes(n_in)
-//     b      which 32 elements: 32 b .. 32 b + 31; those from n_in on are zero
+//     at     byte offset of a packed block in it
+//     s      which 32 elements of the packed block: 32 s .. 32 s + 31; 0 where it has no more
 //
 // (a plain format's function is plain_load) and these defines. Nothing else in a kernel depends on the format.
+//
+//   void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)      what kernels call
+//     row    byte offset of the row in the matrix: row index * row_bytes(n_in)
+//     b      which 32 elements of the row: 32 b .. 32 b + 31; those from n_in on are zero
+// A kernel that takes a packed block as a whole calls block_part with every s, so that what they share is read once.
 //
 //   BLOCK_BYTES, BLOCK_ELEMS   of the packed format
 //   BLOCK_PLAIN                1: an element is a float, not an integer times a scale
@@ -127,6 +132,18 @@ uint look_up(uint indices, uvec4 table)
     return bytes;
 }
 
+#endif
+
+// Blocks of 32 elements in a packed block.
+const uint BLOCK_PARTS = BLOCK_ELEMS > 32u ? BLOCK_ELEMS / 32u : 1u;
+
+#if !BLOCK_PLAIN
+void block_part(uint64_t base, uint at, uint s, out Block k);
+
+void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+{
+    block_part(base, row + b / BLOCK_PARTS * BLOCK_BYTES, b % BLOCK_PARTS, k);
+}
 #endif
 
 // Bytes of a row of n_in elements.

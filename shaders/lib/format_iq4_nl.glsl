@@ -7,9 +7,8 @@
 #include "lib/block.glsl"
 #include "lib/iq4_table.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b * BLOCK_BYTES;
     uint n[4], bit;
     const uint first = load_words4_after(base, at + 2u, n, bit);
     unpack_nibbles(n, k.q);

@@ -8,9 +8,8 @@
 #include "lib/block.glsl"
 #include "lib/iq4_table.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u;
     const uvec2 head = load64(base, at), low = load64(base, at + 8u + 16u * s), high = load64(base, at + 16u + 16u * s);
     const uint n[4] = {low.x, low.y, high.x, high.y};
     unpack_nibbles(n, k.q);

@@ -9,9 +9,8 @@
 // Twice 0 .5 1 1.5 2 3 4 6 and their negatives, as int8: OCP Microscaling Formats 1.0.
 const uvec4 E2M1_DOUBLED = uvec4(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b * BLOCK_BYTES;
     uint n[4], bit;
     const uint first = load_words4_after(base, at + 1u, n, bit);
     unpack_nibbles(n, k.q);

@@ -8,9 +8,8 @@
 #define BLOCK_MIN 1
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u;
     [[unroll]] for (uint i = 0u; i < 8u; i++)
         k.q[i] = load32(base, at + 16u + 32u * (s / 4u) + 4u * i) >> 2u * (s % 4u) & 0x03030303u;
     const uint scales = read_u16(base, at + 2u * s);

@@ -8,9 +8,8 @@
 #define BLOCK_MIN 0
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u;
     uint third[8], q[8];
     load_words8(base, at, third);
     load_words8(base, at + 32u + 32u * (s / 4u), q);

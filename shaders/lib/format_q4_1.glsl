@@ -6,9 +6,8 @@
 #define BLOCK_MIN 1
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b * BLOCK_BYTES;
     uint n[4];
     [[unroll]] for (uint i = 0u; i < 4u; i++)
         n[i] = load32(base, at + 4u + 4u * i);

@@ -10,9 +10,8 @@
 #include "lib/block.glsl"
 #include "lib/k_scales.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u;
     const uvec4 head = load128(base, at);
     [[unroll]] for (uint i = 0u; i < 2u; i++) {
         const uvec4 n = load128(base, at + 16u + 32u * (s / 2u) + 16u * i) >> 4u * (s % 2u) & 0x0f0f0f0fu;

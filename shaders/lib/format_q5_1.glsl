@@ -6,9 +6,8 @@
 #define BLOCK_MIN 1
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b * BLOCK_BYTES;
     const uvec2 head = load64(base, at), low = load64(base, at + 8u), high = load64(base, at + 16u);
     const uint n[4] = {low.x, low.y, high.x, high.y};
     unpack_nibbles(n, k.q);

@@ -9,9 +9,9 @@
 #define BLOCK_MIN 0
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b / 8u * BLOCK_BYTES, s = b % 8u, h = s / 4u, j = s % 4u;
+    const uint h = s / 4u, j = s % 4u;
     uint low[8], high[8];
     load_words8(base, at + 64u * h + 32u * (j % 2u), low);
     load_words8(base, at + 128u + 32u * h, high);

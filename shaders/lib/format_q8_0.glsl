@@ -6,9 +6,8 @@
 #define BLOCK_MIN 0
 #include "lib/block.glsl"
 
-void block_load(uint64_t base, uint row, uint b, uint n_in, out Block k)
+void block_part(uint64_t base, uint at, uint s, out Block k)
 {
-    const uint at = row + b * BLOCK_BYTES;
     uint low[4], high[4], bit;
     const uint first = load_words4_after(base, at + 2u, low, bit);
     load_words4_after(base, at + 18u, high, bit);

@@ -148,9 +148,8 @@ static void variants_follow_names_and_options(void **state)
                 *c = (char)tolower((unsigned char)*c);
             (void)snprintf(name, sizeof name, "embed_%s", type);
             assert_int_equal(p.embed[t], sto_kernel_by_name(name));
-            (void)snprintf(name, sizeof name, "matvec_%s", type);
+            (void)snprintf(name, sizeof name, "matrows_%s", type);
             assert_int_equal(p.matvec[t], sto_kernel_by_name(name));
-            (void)snprintf(name, sizeof name, "matmul_%s", type);
             assert_int_equal(p.matmul[t], sto_kernel_by_name(name));
             assert_false(p.f16_by_default); /* a CPU driver: slower than f32 */
         }
@@ -158,6 +157,41 @@ static void variants_follow_names_and_options(void **state)
             assert_false(p.usable[k] && sto_kernel_get((enum sto_kernel)k)->needs != STO_NEEDS_NONE);
     }
     assert_int_equal(sto_kernel_by_name("no_such_kernel"), STO_KERNEL_COUNT);
+}
+
+/* Kernels whose invocations own rows are for lanes of a CPU's vectors, and fed as its compiler can. */
+static void cpus_work_by_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *snapshot;
+        bool by_rows;
+        uint32_t rows, cols, x_from, plain_cols;
+    } cases[] = {{"lavapipe-debian12", true, 4, 16, 1, 16},
+                 {"lavapipe-sid", true, 1, 32, 0, 8},
+                 {"radv-navi31-sid", false, 1, 32, 0, 8},
+                 {"hand-intel-xe-integrated", false, 1, 32, 0, 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(cases[i].snapshot, &s);
+        make_plan(&s, NULL, &p);
+        const struct sto_tuning *tuning = &p.tuning[STO_KERNEL_matrows_q4_k];
+        assert_int_equal(p.matvec[STO_TYPE_Q4_K] == STO_KERNEL_matrows_q4_k, cases[i].by_rows);
+        assert_int_equal(p.matmul[STO_TYPE_Q4_K] == STO_KERNEL_matrows_q4_k, cases[i].by_rows);
+        assert_int_equal(tuning->values[0], p.subgroup_size);
+        assert_int_equal(tuning->values[2], cases[i].rows);
+        assert_int_equal(tuning->values[3], cases[i].cols);
+        assert_int_equal(tuning->values[4], cases[i].x_from);
+        assert_int_equal(p.tuning[STO_KERNEL_matrows_f16].values[3], cases[i].plain_cols);
+        assert_int_equal(tuning->n_values, 5);
+    }
+    struct sto_device_snapshot s;
+    struct sto_device_plan p;
+    load("lavapipe-debian12", &s);
+    s.subgroup_size = s.min_subgroup_size = s.max_subgroup_size = 4;
+    make_plan(&s, NULL, &p);
+    assert_int_equal(p.tuning[STO_KERNEL_matrows_q4_k].values[4], 2); /* no shuffle of four lanes at once */
 }
 
 static void what_a_device_lacks_is_named(void **state)
@@ -271,6 +305,7 @@ int main(void)
         cmocka_unit_test(devices_get_what_suits_them),
         cmocka_unit_test(variants_and_tuning_fit_every_device),
         cmocka_unit_test(variants_follow_names_and_options),
+        cmocka_unit_test(cpus_work_by_rows),
         cmocka_unit_test(what_a_device_lacks_is_named),
         cmocka_unit_test(subgroup_sizes_can_be_asked_for),
         cmocka_unit_test(the_best_device_is_chosen),
