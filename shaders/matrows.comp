@@ -1,8 +1,8 @@
 // matrows.comp: y = W x for any number of columns, float products, sums in f32: where an invocation is a lane of a
 // CPU's vector.
 //   W [n_out, n_in] any format    x [n_cols, n_in] f32    y [n_cols, n_out] f32
-// An invocation makes ROWS rows by COLS columns from the first element to the last. Nothing is shared and no sum crosses
-// lanes: a lane costs nothing there, a barrier or a reduction does. Every lane works on the same elements of x.
+// An invocation makes ROWS rows by COLS columns from the first element to the last. Nothing is shared and no sum
+// crosses lanes, which is dear there. Every lane works on the same elements of x.
 //   X_UNIFORM   each element is loaded by its own, from an address that is the same for all lanes: one scalar load,
 //               if the driver's compiler sees that
 //   X_SHUFFLE   each lane loads a part of 32 elements and all get them by shuffles, else by broadcasts (X_BROADCAST)

@@ -518,7 +518,8 @@ static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
 }
 
 /* Another form than this device's, few sums or many, with every way that x may come. */
-static void rows_form_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t rows, uint32_t cols, uint32_t x_from)
+static void rows_form_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t rows, uint32_t cols,
+                           uint32_t x_from)
 {
     sto_verify_begin(v, "%u rows by %u columns of an invocation, x in way %u", rows, cols, x_from);
     struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];

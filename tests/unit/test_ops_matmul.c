@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "runtime/formats/formats.h"
 #include "runtime/ops/ops.h"
 
@@ -34,6 +36,13 @@ enum { W_AT = 1, X_AT = 2, Y_AT = 3, PIECES_AT = 4 };
 static uint64_t at(uint64_t i)
 {
     return i << 40;
+}
+
+/* Kernels of matrows.comp: whole tiles of columns in one dispatch, what is left in another, each column as if alone. */
+static bool works_by_rows(void)
+{
+    const enum sto_kernel kernel = sto_device_get_plan(device)->matmul[STO_TYPE_Q4_K];
+    return strcmp(sto_kernel_get(kernel)->source, "matrows.comp") == 0;
 }
 
 /* Records one product and returns what was recorded. */
@@ -67,7 +76,8 @@ static void small_products_are_one_dispatch(void **state)
     if (device == NULL)
         skip();
     assert_int_equal(record(1, 256, 1, false).dispatches, 1);
-    assert_int_equal(record(67, 768, 33, false).dispatches, 1);
+    assert_int_equal(record(67, 768, 33, false).dispatches, works_by_rows() ? 2 : 1);
+    assert_int_equal(record(67, 768, 32, false).dispatches, 1);
     assert_int_equal(record(4096, 4096, 1, false).dispatches, 1);
     /* more rows than one dimension of groups holds */
     assert_int_equal(record(300000, 256, 1, false).dispatches, 1);
@@ -94,8 +104,10 @@ static void deterministic_takes_few_columns_at_a_time(void **state)
     if (device == NULL)
         skip();
     const uint32_t together = record(67, 768, 33, false).dispatches, alone = record(67, 768, 33, true).dispatches;
-    assert_int_equal(together, 1);
-    assert_true(alone >= (33 + 7) / 8);
+    if (works_by_rows())
+        assert_int_equal(alone, together);
+    else
+        assert_true(together == 1 && alone >= (33 + 7) / 8);
 }
 
 int main(void)
