@@ -73,6 +73,17 @@ static void print_summary(const struct sto_stack *s, const struct sto_generate_r
                   s->info.ctx_tokens, kv, (double)s->info.load_ns / 1e9);
 }
 
+static void print_step(const struct sto_stack *s)
+{
+    struct sto_engine_info info;
+    const double n_layers = (double)sto_model_n_layers(s->model);
+    sto_engine_get_info(s->engine, &info);
+    if (info.step_dispatches > 0)
+        (void)fprintf(stderr, "decode step: %u dispatches, %u barriers, %.1f and %.1f per layer\n",
+                      info.step_dispatches, info.step_barriers, info.layer_dispatches / n_layers,
+                      info.layer_barriers / n_layers);
+}
+
 static cJSON *id_array(const uint32_t *ids, size_t n)
 {
     cJSON *array = cJSON_CreateArray();
@@ -212,6 +223,8 @@ static enum sto_status run(struct run *r, struct sto_error *err)
         status = sto_fail(err, STO_ERR_FAILED, "cannot write to standard output: %s", strerror(r->output.broken));
     if (!r->options->common.quiet && r->result.n_tokens > 0)
         print_summary(&r->stack, &r->result);
+    if (!r->options->common.quiet && r->options->common.verbose > 0)
+        print_step(&r->stack);
     return status;
 }
 
