@@ -197,6 +197,35 @@ static enum sto_status prepare_kernels(struct sto_engine *e, struct sto_error *e
     return sto_device_prepare(e->device, kernels, n, err);
 }
 
+/* Pipelines are made on a thread of their own while this one loads the weights. */
+struct preparation {
+    struct sto_engine *e;
+    enum sto_status status;
+    struct sto_error err;
+};
+
+static void prepare(void *arg)
+{
+    struct preparation *p = arg;
+    p->status = prepare_kernels(p->e, &p->err);
+}
+
+static enum sto_status load_and_prepare(struct sto_engine *e, const struct sto_callbacks *callbacks,
+                                        struct sto_error *err)
+{
+    struct preparation p = {.e = e};
+    struct sto_thread *thread = sto_thread_start(prepare, &p);
+    const enum sto_status status = sto_weights_load(e, callbacks, err);
+    if (thread == NULL && status == STO_OK)
+        prepare(&p);
+    sto_thread_join(thread);
+    if (status != STO_OK || p.status == STO_OK)
+        return status;
+    if (err != NULL)
+        *err = p.err;
+    return p.status;
+}
+
 enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
                                   const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
                                   struct sto_engine **out, struct sto_error *err)
@@ -230,9 +259,7 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
         goto fail;
-    if ((status = sto_weights_load(e, callbacks, err)) != STO_OK)
-        goto fail;
-    if ((status = prepare_kernels(e, err)) != STO_OK)
+    if ((status = load_and_prepare(e, callbacks, err)) != STO_OK)
         goto fail;
     e->info.load_ns = sto_now_ns() - start;
     sto_free(piece_bytes);

@@ -61,10 +61,14 @@ struct sto_session {
     _Atomic bool cancelled;
 };
 
-/* weights.c: where each weight goes, then reading them all. */
+/* weights.c: where each weight goes. Vectors (norms, biases) are kept as f32, together. */
 enum sto_status sto_weights_plan(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err);
-enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callbacks *callbacks, struct sto_error *err);
 uint32_t sto_weights_count_pieces(const struct sto_model *model);
+bool sto_weight_is_vector(const struct sto_model_weight *w);
+
+/* load.c: reads them all, on several threads. Callbacks come from the calling thread. Another thread may make
+ * pipelines meanwhile. */
+enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callbacks *callbacks, struct sto_error *err);
 
 /* session.c: makes the sequence n_tokens long without evaluating any: its keys and values are random, of deviation 1.
  * For measuring at a depth. STO_ERR_USAGE: more than the context. */

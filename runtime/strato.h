@@ -101,6 +101,7 @@ struct sto_device_params {
     uint32_t subgroup_size; /* 0: what the device plan chooses; for tests                                  */
     bool no_f16;            /* plan as if the device had no f16 arithmetic; for tests                      */
     bool no_int_dot;        /* plan as if the device had no integer dot product; for tests                 */
+    bool no_mapping;        /* plan as if the host could not write to device memory; for tests             */
 };
 
 struct sto_device;

@@ -81,6 +81,8 @@ void sto_library_close(struct sto_library *library); /* accepts NULL */
 uint64_t sto_now_ns(void);    /* monotonic */
 uint64_t sto_wall_seed(void); /* something that differs from run to run, for default seeds */
 uint64_t sto_ram_bytes(void); /* of the machine; 0 when unknown */
+/* Asks for large pages behind memory that will be filled and then read from end to end. A hint only. */
+void sto_memory_want_large_pages(void *data, uint64_t size);
 /* Peak resident set and present proportional set (resident where there is no such figure), in bytes; 0: unknown. */
 uint64_t sto_process_peak_rss(void);
 uint64_t sto_process_pss(void);

@@ -567,6 +567,19 @@ static uint64_t proc_kb(const char *path, const char *field)
 }
 
 /* VmHWM first: ru_maxrss survives exec, so it may be the peak of the program that started us. */
+void sto_memory_want_large_pages(void *data, uint64_t size)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = 2u << 20;
+    const uintptr_t first = ((uintptr_t)data + page - 1) / page * page, last = ((uintptr_t)data + size) / page * page;
+    if (first < last)
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+#else
+    (void)data;
+    (void)size;
+#endif
+}
+
 uint64_t sto_process_peak_rss(void)
 {
     const uint64_t peak = proc_kb("/proc/self/status", "VmHWM:");

@@ -554,6 +554,12 @@ uint64_t sto_ram_bytes(void)
     return GlobalMemoryStatusEx(&memory) ? memory.ullTotalPhys : 0;
 }
 
+void sto_memory_want_large_pages(void *data, uint64_t size)
+{
+    (void)data; /* needs a privilege that people do not have */
+    (void)size;
+}
+
 uint64_t sto_process_peak_rss(void)
 {
     PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};

@@ -45,7 +45,8 @@ static enum sto_status choose_and_plan(struct sto_device *device, const struct s
         device->snapshot = list[index];
         device->physical = device->instance->physical[index];
         const struct sto_plan_options options = {
-            .subgroup_size = params->subgroup_size, .no_f16 = params->no_f16, .no_int_dot = params->no_int_dot};
+            .subgroup_size = params->subgroup_size, .no_f16 = params->no_f16, .no_int_dot = params->no_int_dot,
+            .no_mapping = params->no_mapping};
         status = sto_device_plan_make(&device->snapshot, &options, &device->plan, err);
     }
     sto_free(list);

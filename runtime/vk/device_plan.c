@@ -106,7 +106,7 @@ static uint32_t largest_heap(const struct sto_device_snapshot *s, bool any)
     return best;
 }
 
-static bool choose_memory(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+static bool choose_memory(const struct sto_device_snapshot *s, bool no_mapping, struct sto_device_plan *p)
 {
     p->unified_memory = s->kind == STO_DEVICE_CPU || s->kind == STO_DEVICE_INTEGRATED;
     uint32_t heap = largest_heap(s, false);
@@ -118,8 +118,8 @@ static bool choose_memory(const struct sto_device_snapshot *s, struct sto_device
         heap = any;
 
     p->device_heap_bytes = s->heaps[heap].bytes;
-    p->device_memory_type = find_type(s, heap, WISH_LOCAL | WISH_MAPPED);
-    if (p->device_memory_type == STO_NO_MEMORY_TYPE && p->unified_memory)
+    p->device_memory_type = no_mapping ? STO_NO_MEMORY_TYPE : find_type(s, heap, WISH_LOCAL | WISH_MAPPED);
+    if (p->device_memory_type == STO_NO_MEMORY_TYPE && p->unified_memory && !no_mapping)
         p->device_memory_type = find_type(s, heap, WISH_MAPPED);
     p->device_memory_mapped = p->device_memory_type != STO_NO_MEMORY_TYPE;
     if (!p->device_memory_mapped)
@@ -221,7 +221,7 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
         return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs %s, which this driver does not have", s->name, missing);
     if (!choose_queues(s, out))
         return sto_fail(err, STO_ERR_NO_DEVICE, "%s: needs a compute queue, which this driver does not have", s->name);
-    if (!choose_memory(s, out))
+    if (!choose_memory(s, o->no_mapping, out))
         return sto_fail(err, STO_ERR_NO_DEVICE,
                         "%s: needs memory that the host can see, which this driver does not have", s->name);
     const enum sto_status status = choose_subgroup(s, o->subgroup_size, out, err);

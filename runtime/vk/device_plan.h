@@ -8,7 +8,7 @@
 /* What the tests may take away from a device. */
 struct sto_plan_options {
     uint32_t subgroup_size; /* 0: free choice */
-    bool no_f16, no_int_dot, no_coopmat;
+    bool no_f16, no_int_dot, no_coopmat, no_mapping;
 };
 
 /* Specialisation constants, in constant_id order: 0 is the workgroup size, 1 the required subgroup size (0: the

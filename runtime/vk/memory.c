@@ -114,6 +114,8 @@ static enum sto_status block_allocate(struct sto_device *device, struct sto_bloc
         void *mapped = NULL;
         result = device->vk.vkMapMemory(device->handle, block->memory, 0, VK_WHOLE_SIZE, 0, &mapped);
         block->mapped = mapped;
+        if (result == VK_SUCCESS && kind == STO_MEMORY_DEVICE && device->snapshot.kind == STO_DEVICE_CPU)
+            sto_memory_want_large_pages(mapped, needs.size);
     }
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, what);

@@ -1,5 +1,5 @@
 /* The engine's edges on the demo model: nothing allocated while decoding, wrong calls, the smallest and the fullest
- * context, cancelling, a file that shrinks under us, and every allocation failing in turn. */
+ * context, cancelling, and every allocation failing in turn. */
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -471,60 +471,6 @@ static void a_cancel_while_reading_the_prompt_generates_nothing(void **state)
     rig_close(&r);
 }
 
-static bool always(void *user, const char *what, uint64_t done, uint64_t total)
-{
-    (void)user, (void)what, (void)done, (void)total;
-    return true;
-}
-
-static void loading_can_be_cancelled(void **state)
-{
-    const struct sto_callbacks callbacks = {.progress = always};
-    struct sto_model *model = NULL;
-    struct sto_engine *engine = NULL;
-    struct sto_error err = {0};
-    (void)state;
-    assert_int_equal(sto_model_open(DEMO, NULL, NULL, &model, &err), STO_OK);
-    expect_error(sto_engine_create(device.device, model, NULL, &callbacks, &engine, &err), STO_ERR_CANCELLED, &err,
-                 "cancelled");
-    sto_model_close(model);
-}
-
-/* ---- a file that shrinks ---- */
-
-static void a_file_that_shrinks_is_an_error(void **state)
-{
-    char path[1200], *data = NULL;
-    size_t size = 0;
-    struct sto_error err = {0};
-    const char *tmp = getenv("TMPDIR");
-    (void)state;
-    (void)snprintf(path, sizeof path, "%s/strato-shrink-%llx.gguf", tmp != NULL ? tmp : "/tmp",
-                   (unsigned long long)sto_wall_seed());
-    assert_int_equal(sto_file_read(DEMO, 1 << 26, &data, &size, &err), STO_OK);
-    for (int part = 0; part < 4; part++) { /* to nothing, within the header, within the data, by one byte */
-        const size_t kept[] = {0, 1000, size / 2, size - 40};
-        struct sto_model *model = NULL;
-        struct sto_engine *engine = NULL;
-        FILE *f = fopen(path, "wb");
-        assert_non_null(f);
-        assert_int_equal(fwrite(data, 1, size, f), size);
-        assert_int_equal(fclose(f), 0);
-        assert_int_equal(sto_model_open(path, NULL, NULL, &model, &err), STO_OK);
-        f = fopen(path, "wb");
-        assert_non_null(f);
-        assert_int_equal(fwrite(data, 1, kept[part], f), kept[part]);
-        assert_int_equal(fclose(f), 0);
-        expect_error(sto_engine_create(device.device, model, NULL, NULL, &engine, &err), STO_ERR_FAILED, &err,
-                     "shrunk");
-        assert_non_null(strstr(err.message, path));
-        assert_null(engine);
-        sto_model_close(model);
-    }
-    sto_free(data);
-    (void)remove(path);
-}
-
 /* ---- every allocation fails in turn ---- */
 
 struct torture {
@@ -679,8 +625,6 @@ int main(void)
         cmocka_unit_test(an_eval_is_cancelled_from_another_thread),
         cmocka_unit_test(a_cancelled_generation_keeps_its_text_and_the_next_is_whole),
         cmocka_unit_test(a_cancel_while_reading_the_prompt_generates_nothing),
-        cmocka_unit_test(loading_can_be_cancelled),
-        cmocka_unit_test(a_file_that_shrinks_is_an_error),
     };
     enum { N_PLAIN = sizeof plain / sizeof plain[0], N_TORTURES = sizeof tortures / sizeof tortures[0] };
     static char names[N_TORTURES][96];
