@@ -33,10 +33,11 @@ int sto_cli_finish(void)
 bool sto_cli_parse(int argc, char **argv, struct sto_options *options, int *exit_code)
 {
     const struct sto_command *command = sto_find_command(argv[0]);
-    struct sto_error err;
-    if (sto_options_parse(command->tables, command->max_models, argc, argv, options, &err) != STO_OK) {
-        *exit_code = sto_cli_fail(&err);
-        fprintf(stderr, "strato help %s lists the options.\n", command->name);
+    struct sto_error err, told;
+    const enum sto_status status = sto_options_parse(command->tables, command->max_models, argc, argv, options, &err);
+    if (status != STO_OK) {
+        (void)sto_fail(&told, status, "%s (strato help %s lists the options)", err.message, command->name);
+        *exit_code = sto_cli_fail(&told);
         return false;
     }
     if (options->help) {
