@@ -145,14 +145,19 @@ struct Last {
 
 // Searches the last key that is needed for terms of `within` to reach `target`: downwards from the largest with growing
 // steps, then by halves. few: any key is good that reaches it with no more tokens than there is room for in shared
-// memory. When all of `within` does not reach the target, that is the result.
+// memory; a few more rounds are spent on bringing them near to what top-k keeps, since each will be compared with all
+// others. When all of `within` does not reach the target, that is the result.
 Last narrow(uint kind, Kept within, uint largest, uint64_t target, bool few)
 {
     Last last = Last(within.key, 0ul, 0ul, 0xffffffffu);
     uint high = largest + 1u;
     float below = 3.0;
     bool measured = false; // last.key has been
-    while (!measured || (high - last.key > 1u && !(few && last.n <= SAMPLE_CANDIDATES))) {
+    const uint enough = max(96u, top_k + top_k / 2u);
+    uint more_rounds = 4u;
+    while (!measured || high - last.key > 1u) {
+        if (few && last.n <= SAMPLE_CANDIDATES && (last.n <= enough || more_rounds-- == 0u))
+            break;
         uint middle = last.key + (high - last.key) / 2u;
         if (!measured && below < 1000.0) {
             const uint guess = key_of(best_logit - below);

@@ -101,7 +101,7 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
 
 /* What went through the queue since the device was opened: vkQueueSubmit2 calls, and the host's time in these and in
- * waiting for the timeline. */
+ * waiting for the timeline and reading timestamps. */
 struct sto_queue_stats {
     uint64_t submits, submit_ns, wait_ns;
 };

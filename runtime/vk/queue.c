@@ -72,15 +72,20 @@ static void adapt(struct sto_device *device, uint64_t work, uint64_t ns)
     device->work_bound = (uint64_t)(bound < low ? low : (bound > high ? high : bound));
 }
 
-/* Reads the timestamps of a completed submission. */
+/* Reads the timestamps of a completed submission; not while others run, because there are drivers that wait for all of
+ * them then. */
 static void measure(struct sto_recording *rec)
 {
     struct sto_device *device = rec->device;
     uint64_t ticks[2] = {0, 0};
     rec->time_ns = 0;
-    if (rec->queries == VK_NULL_HANDLE || device->lost ||
-        device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2, sizeof ticks, ticks, sizeof *ticks,
-                                         VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
+    if (rec->queries == VK_NULL_HANDLE || device->lost || device->running != NULL)
+        return;
+    const uint64_t start = sto_now_ns();
+    const VkResult result = device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2, sizeof ticks, ticks,
+                                                             sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+    device->queue_stats.wait_ns += sto_now_ns() - start;
+    if (result != VK_SUCCESS)
         return;
     const uint32_t bits = device->snapshot.queue_families[device->plan.compute_family].timestamp_bits;
     const uint64_t mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;

@@ -47,7 +47,8 @@ void sto_record_fill(struct sto_recording *rec, const struct sto_buffer *dst, ui
 /* Makes what was written visible to the host, once waited for. */
 enum sto_status sto_recording_finish(struct sto_recording *rec, struct sto_error *err);
 void sto_recording_get_stats(const struct sto_recording *rec, struct sto_recording_stats *out);
-/* Time that the last submission seen to be complete (by sto_device_wait) took on the device; 0: unknown. */
+/* Time that the last submission seen to be complete (by sto_device_wait) took on the device; 0: unknown, as when others
+ * were still running then. */
 uint64_t sto_recording_time_ns(const struct sto_recording *rec);
 struct sto_device *sto_recording_device(const struct sto_recording *rec);
 /* Fails the recording from an operation that was given impossible shapes (our own bug: asserts in debug builds). */
