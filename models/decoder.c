@@ -124,6 +124,25 @@ static uint64_t quantize_for(const struct pass *p, struct sto_tensor x, uint64_t
     return 0;
 }
 
+/* The norm of x for products with these weights: in 8 bits alone when all of them take that (the result is its
+ * address), else in f32 as y, and in 8 bits too for those that do; 0: for none. */
+static uint64_t norm_for(const struct pass *p, struct sto_tensor y, struct sto_tensor x, enum sto_weight_role norm,
+                         const enum sto_weight_role *roles, uint32_t n_roles)
+{
+    const uint64_t g = weight(p, norm).address;
+    uint32_t n_q8 = 0;
+    for (uint32_t i = 0; i < n_roles; i++) {
+        const struct sto_weight w = weight(p, roles[i]);
+        n_q8 += sto_op_wants_q8(&p->f->ops, &w, x.rows);
+    }
+    if (n_q8 == n_roles) {
+        sto_op_rmsnorm_q8(&p->f->ops, p->hq, x, g, p->h->norm_eps);
+        return p->hq;
+    }
+    sto_op_rmsnorm(&p->f->ops, y, x, g, p->h->norm_eps);
+    return quantize_for(p, y, p->hq, roles, n_roles);
+}
+
 struct product {
     enum sto_weight_role role, bias; /* bias == role: none */
     struct sto_tensor y, x;
@@ -165,8 +184,7 @@ static void record_qkv(const struct pass *p)
     static const enum sto_weight_role roles[] = {STO_W_Q, STO_W_K, STO_W_V};
     const uint32_t q = p->h->n_heads * p->h->head_dim;
     const uint32_t kv = p->h->n_kv_heads * p->h->head_dim;
-    sto_op_rmsnorm(&p->f->ops, p->h_norm, p->x, weight(p, STO_W_ATTN_NORM).address, p->h->norm_eps);
-    const uint64_t xq = quantize_for(p, p->h_norm, p->hq, roles, 3);
+    const uint64_t xq = norm_for(p, p->h_norm, p->x, STO_W_ATTN_NORM, roles, 3);
     product(p, &(struct product){.role = STO_W_Q, .bias = STO_W_Q_BIAS, .y = columns_of(p->qkv, 0, q),
                                  .x = p->h_norm, .xq = xq});
     product(p, &(struct product){.role = STO_W_K, .bias = STO_W_K_BIAS, .y = columns_of(p->qkv, q, kv),
@@ -209,13 +227,15 @@ static void record_attention(const struct pass *p)
 static void record_ffn(const struct pass *p)
 {
     static const enum sto_weight_role in[] = {STO_W_GATE, STO_W_UP};
-    static const enum sto_weight_role out[] = {STO_W_DOWN};
-    sto_op_rmsnorm(&p->f->ops, p->h_norm, p->x, weight(p, STO_W_FFN_NORM).address, p->h->norm_eps);
-    const uint64_t xq = quantize_for(p, p->h_norm, p->hq, in, 2);
+    const struct sto_weight down = weight(p, STO_W_DOWN);
+    const uint64_t xq = norm_for(p, p->h_norm, p->x, STO_W_FFN_NORM, in, 2);
     product(p, &(struct product){.role = STO_W_GATE, .bias = STO_W_GATE, .y = p->gate, .x = p->h_norm, .xq = xq});
     product(p, &(struct product){.role = STO_W_UP, .bias = STO_W_UP, .y = p->up, .x = p->h_norm, .xq = xq});
-    sto_op_glu(&p->f->ops, p->gate, p->gate, p->up, p->h->act);
-    const uint64_t wide = quantize_for(p, p->gate, p->wide_q, out, 1);
+    const uint64_t wide = sto_op_wants_q8(&p->f->ops, &down, p->gate.rows) ? p->wide_q : 0;
+    if (wide != 0)
+        sto_op_glu_q8(&p->f->ops, wide, p->gate, p->up, p->h->act);
+    else
+        sto_op_glu(&p->f->ops, p->gate, p->gate, p->up, p->h->act);
     product(p, &(struct product){.role = STO_W_DOWN, .bias = STO_W_DOWN, .y = p->x, .x = p->gate, .xq = wide,
                                  .accumulate = true});
 }
@@ -242,7 +262,6 @@ void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward
     struct sto_tensor h = p.h_norm;
     x.address += (uint64_t)first_col * x.stride * sizeof(float);
     x.rows = h.rows = n_rows;
-    sto_op_rmsnorm(&f->ops, h, x, weight(&p, STO_W_OUTPUT_NORM).address, p.h->norm_eps);
-    const uint64_t xq = quantize_for(&p, h, p.hq, &role, 1);
+    const uint64_t xq = norm_for(&p, h, x, STO_W_OUTPUT_NORM, &role, 1);
     product(&p, &(struct product){.role = role, .bias = role, .y = logits, .x = h, .xq = xq});
 }

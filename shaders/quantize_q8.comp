@@ -1,7 +1,5 @@
 // quantize_q8.comp: 8-bit activations; an invocation makes one block of 32.
 //   x [n_cols, n_in] f32    xq: per column n_in int8, then per block d = amax / 127 and d * sum of its int8, f32
-// The bytes are those of the Q8_0 encoder in runtime/formats, except that d stays f32: q = x / d to nearest even, the
-// quotient through Newton's reciprocal from exactly rounded adds and multiplies, so that every device agrees.
 // Groups: x over blocks of a column, y over columns. Tuning: 0 WORKGROUP.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -11,32 +9,11 @@ layout(local_size_x_id = 0) in;
 #include "lib/global.glsl"
 #include "shared/args.h"
 #include "lib/load.glsl"
+#include "lib/quantize.glsl"
 
 layout(push_constant, std430) uniform Push {
     QuantizeArgs args;
 };
-layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Out128 {
-    uvec4 v;
-};
-layout(buffer_reference, std430, buffer_reference_align = 8) writeonly buffer OutVec2 {
-    vec2 v;
-};
-
-// Below this, activations are zero: 1 / d would leave the range of f32.
-const float LEAST_D = 1e-30;
-
-// 1 / x for normal positive x whose reciprocal is normal; see runtime/formats/encode.c.
-float reciprocal(float x)
-{
-    precise float r = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(x));
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        precise float product = x * r;
-        precise float rest = 2.0 - product;
-        r = r * rest;
-    }
-    return r;
-}
-
 void main()
 {
     const uint b = gl_GlobalInvocationID.x, col = gl_WorkGroupID.y;
@@ -44,28 +21,7 @@ void main()
         return;
 
     vec4 x[8];
-    float amax = 0.0;
-    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+    [[unroll]] for (uint i = 0u; i < 8u; i++)
         x[i] = load_vec4(args.x, (col * args.x_stride + 32u * b + 4u * i) * 4u);
-        const vec4 m = abs(x[i]);
-        amax = max(amax, max(max(m.x, m.y), max(m.z, m.w)));
-    }
-    precise float d = amax * (1.0 / 127.0);
-    d = d >= LEAST_D ? d : 0.0;
-    const float id = d > 0.0 ? reciprocal(d) : 0.0;
-
-    uint words[8];
-    int sum = 0;
-    [[unroll]] for (uint i = 0u; i < 8u; i++) {
-        precise vec4 scaled = x[i] * id;
-        const ivec4 q = clamp(ivec4(roundEven(scaled)), -127, 127);
-        sum += q.x + q.y + q.z + q.w;
-        words[i] = uint(q.x & 255) | uint(q.y & 255) << 8u | uint(q.z & 255) << 16u | uint(q.w & 255) << 24u;
-    }
-    const uint column = col * Q8_COL_BYTES(args.n_in);
-    [[unroll]] for (uint i = 0u; i < 2u; i++)
-        Out128(args.xq + uint64_t(column + 32u * b + 16u * i)).v =
-            uvec4(words[4u * i], words[4u * i + 1u], words[4u * i + 2u], words[4u * i + 3u]);
-    precise float d_sum = d * float(sum);
-    OutVec2(args.xq + uint64_t(column + args.n_in + 8u * b)).v = vec2(d, d_sum);
+    store_q8_block(args.xq, col, args.n_in, b, x);
 }

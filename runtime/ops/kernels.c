@@ -57,8 +57,11 @@ uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum 
         add(&list, q8 ? plan->matvec_q8[t] : plan->matvec[t]);
         if (!ops->deterministic)
             add(&list, sto_op_wants_q8(ops, &w, 64) ? plan->matmul_q8[t] : plan->matmul[t]);
-        if (q8)
+        if (q8) {
             add(&list, STO_KERNEL_quantize_q8);
+            add(&list, STO_KERNEL_rmsnorm_q8);
+            add(&list, STO_KERNEL_glu_q8);
+        }
     }
     return list.n;
 }

@@ -61,8 +61,12 @@ uint64_t sto_op_q8_bytes(uint32_t rows, uint32_t cols);
 void sto_op_embed(struct sto_ops *ops, struct sto_tensor y, struct sto_weight w, uint64_t step, float scale);
 /* g: f32 [cols], or 0. y may be x. */
 void sto_op_rmsnorm(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor x, uint64_t g, float eps);
+/* The same, in the 8-bit form that sto_op_quantize would make of the result; x.cols a multiple of 32. */
+void sto_op_rmsnorm_q8(struct sto_ops *ops, uint64_t yq, struct sto_tensor x, uint64_t g, float eps);
 /* y = act(gate) * up, act: ACT_SILU or ACT_GELU of shaders/shared/args.h. y may be gate. */
 void sto_op_glu(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor gate, struct sto_tensor up, uint32_t act);
+/* The same, in the 8-bit form that sto_op_quantize would make of the result; gate.cols a multiple of 32. */
+void sto_op_glu_q8(struct sto_ops *ops, uint64_t yq, struct sto_tensor gate, struct sto_tensor up, uint32_t act);
 
 struct sto_op_step_args {
     uint64_t host;                    /* step block in upload memory                        */

@@ -1,4 +1,4 @@
-/* Cases of the small kernels: probe, step_begin, rmsnorm, glu. */
+/* Cases of the small kernels: probe, step_begin, rmsnorm, glu, and the two that write 8-bit activations. */
 #include "runtime/verify/verify.h"
 
 #include <math.h>
@@ -80,11 +80,47 @@ static void run_step_begin(struct sto_verifier *v, enum sto_kernel kernel)
     step_case(v, 9, 4, 10); /* the header may not exceed what the block has room for */
 }
 
+/* ---- results in 8 bits ---- */
+
+/* c->range holds 8-bit activations [rows, cols], which must stand for c->want: each block's scale within the bound of
+ * its largest element, each value within half a scale and its bound, and the sum exactly that of the bytes. */
+static void compare_q8(struct sto_verifier *v, const struct sto_verify_compare *c)
+{
+    const uint32_t n = c->cols;
+    uint8_t *copy = sto_verify_alloc(v, n + n / 32 * 8, 1);
+    for (uint32_t r = 0; r < c->rows && sto_verify_ok(v); r++) {
+        const uint64_t at = (uint64_t)r * Q8_COL_BYTES(n);
+        memcpy(copy, (const uint8_t *)sto_verify_got(v, c->range) + at, n + n / 32 * 8);
+        for (uint32_t b = 0; b < n / 32; b++) {
+            double largest = 0, error = 0;
+            float scales[2];
+            int32_t sum = 0;
+            memcpy(scales, copy + n + 8 * b, sizeof scales);
+            for (uint32_t i = 32 * b; i < 32 * b + 32; i++) {
+                largest = fmax(largest, fabs(c->want[(size_t)r * n + i]));
+                error = fmax(error, c->bound * c->magnitude[(size_t)r * n + i]);
+            }
+            const double d = scales[0];
+            for (uint32_t i = 32 * b; i < 32 * b + 32; i++) {
+                const double want = c->want[(size_t)r * n + i];
+                sum += (int8_t)copy[i];
+                if (!(fabs(d * (int8_t)copy[i] - want) <= d * 0.5001 + error + 1e-28))
+                    sto_verify_fail(v, "[%u, %u] is %d times %g, not %g", r, i, (int8_t)copy[i], d, want);
+            }
+            if (!(fabs(d - largest / 127) <= (error + largest * 4 * ULP) / 127 + 1e-30))
+                sto_verify_fail(v, "the scale of [%u, %u] is %g, not %g", r, 32 * b, d, largest / 127);
+            if (scales[1] != scales[0] * (float)sum)
+                sto_verify_fail(v, "the sum of [%u, %u] is %g, not %g", r, 32 * b, (double)scales[1], d * sum);
+        }
+        sto_verify_compare_bytes(v, c->range, at, copy, n + n / 32 * 8);
+    }
+}
+
 /* ---- rmsnorm ---- */
 
 struct norm_case {
     uint32_t rows, n, padding;
-    bool with_g, in_place;
+    bool with_g, in_place, q8; /* q8: in place is out of the question */
     float scale, eps;
 };
 
@@ -110,10 +146,15 @@ static void norm_case(struct sto_verifier *v, const struct norm_case *c)
     }
     const struct sto_verify_range gs = sto_verify_input(v, "g", g, c->n * sizeof *g);
     const struct sto_verify_range ys =
-        c->in_place ? sto_verify_inout(v, "y", x, size) : sto_verify_output(v, "y", size);
+        c->in_place ? sto_verify_inout(v, "y", x, size)
+                    : sto_verify_output(v, "y", c->q8 ? sto_op_q8_bytes(c->rows, c->n) : size);
     const struct sto_verify_range xs = c->in_place ? ys : sto_verify_input(v, "x", x, size);
-    sto_op_rmsnorm(sto_verify_ops(v), sto_verify_tensor(ys, c->rows, c->n, stride),
-                   sto_verify_tensor(xs, c->rows, c->n, stride), c->with_g ? gs.address : 0, c->eps);
+    const struct sto_tensor from = sto_verify_tensor(xs, c->rows, c->n, stride);
+    const uint64_t weight = c->with_g ? gs.address : 0;
+    if (c->q8)
+        sto_op_rmsnorm_q8(sto_verify_ops(v), ys.address, from, weight, c->eps);
+    else
+        sto_op_rmsnorm(sto_verify_ops(v), sto_verify_tensor(ys, c->rows, c->n, stride), from, weight, c->eps);
     sto_verify_run(v);
     /* A chain of n / workgroup additions of squares, halved by the root, and a handful of operations. */
     const uint32_t workgroup = sto_verify_plan(v)->tuning[STO_KERNEL_rmsnorm].values[0];
@@ -124,15 +165,24 @@ static void norm_case(struct sto_verifier *v, const struct norm_case *c)
                                                .want = want,
                                                .magnitude = magnitude,
                                                .bound = ULP * (12 + 0.5 * c->n / workgroup)};
-    sto_verify_compare(v, &compare);
+    if (c->q8)
+        compare_q8(v, &compare);
+    else
+        sto_verify_compare(v, &compare);
     sto_verify_end(v);
 }
 
 static void run_rmsnorm(struct sto_verifier *v, enum sto_kernel kernel)
 {
-    static const uint32_t sizes[] = {1, 3, 32, 64, 100, 192, 896, 4100};
+    static const uint32_t sizes[] = {1, 3, 32, 64, 100, 192, 896, 4100}, whole[] = {32, 64, 96, 1184, 4128};
 
-    (void)kernel;
+    for (size_t i = 0; kernel == STO_KERNEL_rmsnorm_q8 && i < sizeof whole / sizeof *whole; i++) {
+        const uint32_t n = whole[i];
+        norm_case(v, &(struct norm_case){.rows = 1, .n = n, .with_g = true, .q8 = true, .scale = 1, .eps = 1e-6f});
+        norm_case(v, &(struct norm_case){.rows = 9, .n = n, .padding = 12, .q8 = true, .scale = 1e4f, .eps = 1e-5f});
+    }
+    if (kernel == STO_KERNEL_rmsnorm_q8)
+        return;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const uint32_t n = sizes[i];
         norm_case(v, &(struct norm_case){.rows = 1, .n = n, .with_g = true, .scale = 1, .eps = 1e-6f});
@@ -150,7 +200,7 @@ static double gelu_argument(double x)
     return 2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
 }
 
-/* where: 0 a third tensor, 1 over gate, 2 over up. */
+/* where: 0 a third tensor, 1 over gate, 2 over up, 3 in 8 bits. */
 static void glu_case(struct sto_verifier *v, uint32_t rows, uint32_t n, uint32_t act, int where)
 {
     static const float edges[] = {0, -0.0f, 1e-30f, -1e-30f, 90, -90, 1000, -1000, 1e-5f, -20, 20};
@@ -158,7 +208,7 @@ static void glu_case(struct sto_verifier *v, uint32_t rows, uint32_t n, uint32_t
     const size_t count = (size_t)(rows - 1) * stride + n, size = count * sizeof(float);
 
     sto_verify_begin(v, "%u rows of %u, %s%s", rows, n, act == ACT_SILU ? "SiLU" : "GELU",
-                     where == 1 ? ", over gate" : where == 2 ? ", over up" : "");
+                     where == 1 ? ", over gate" : where == 2 ? ", over up" : where == 3 ? ", 8 bits" : "");
     float *gate = sto_verify_floats(v, count, 12), *up = sto_verify_floats(v, count, 3);
     for (size_t i = 0; i < sizeof edges / sizeof *edges && i < n; i++)
         gate[i] = edges[i];
@@ -177,26 +227,35 @@ static void glu_case(struct sto_verifier *v, uint32_t rows, uint32_t n, uint32_t
                                                      : sto_verify_input(v, "gate", gate, size);
     const struct sto_verify_range ups = where == 2 ? sto_verify_inout(v, "up", up, size)
                                                    : sto_verify_input(v, "up", up, size);
-    const struct sto_verify_range ys = where == 1 ? gates : where == 2 ? ups : sto_verify_output(v, "y", size);
-    sto_op_glu(sto_verify_ops(v), sto_verify_tensor(ys, rows, n, stride), sto_verify_tensor(gates, rows, n, stride),
-               sto_verify_tensor(ups, rows, n, stride), act);
+    const uint64_t y_bytes = where == 3 ? sto_op_q8_bytes(rows, n) : size;
+    const struct sto_verify_range ys = where == 1 ? gates : where == 2 ? ups : sto_verify_output(v, "y", y_bytes);
+    const struct sto_tensor from = sto_verify_tensor(gates, rows, n, stride);
+    if (where == 3)
+        sto_op_glu_q8(sto_verify_ops(v), ys.address, from, sto_verify_tensor(ups, rows, n, stride), act);
+    else
+        sto_op_glu(sto_verify_ops(v), sto_verify_tensor(ys, rows, n, stride), from,
+                   sto_verify_tensor(ups, rows, n, stride), act);
     sto_verify_run(v);
     const struct sto_verify_compare compare = {.range = ys, .rows = rows, .cols = n, .stride = stride, .want = want,
                                                .magnitude = magnitude, .bound = ULP};
-    sto_verify_compare(v, &compare);
+    if (where == 3)
+        compare_q8(v, &compare);
+    else
+        sto_verify_compare(v, &compare);
     sto_verify_end(v);
 }
 
 static void run_glu(struct sto_verifier *v, enum sto_kernel kernel)
 {
-    static const uint32_t sizes[] = {1, 31, 172, 513, 3072};
+    static const uint32_t sizes[] = {1, 31, 172, 513, 3072}, whole[] = {32, 96, 512, 3072, 6176};
+    const bool q8 = kernel == STO_KERNEL_glu_q8;
 
-    (void)kernel;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         for (uint32_t act = ACT_SILU; act <= ACT_GELU; act++) {
-            glu_case(v, 1, sizes[i], act, 0);
-            glu_case(v, 7, sizes[i], act, 1);
-            glu_case(v, 33, sizes[i], act, 2);
+            glu_case(v, 1, q8 ? whole[i] : sizes[i], act, q8 ? 3 : 0);
+            glu_case(v, 7, q8 ? whole[i] : sizes[i], act, q8 ? 3 : 1);
+            if (!q8)
+                glu_case(v, 33, sizes[i], act, 2);
         }
     }
 }

@@ -59,7 +59,7 @@ struct EmbedArgs {
 /* y[r, i] = g[i] * x[r, i] / sqrt(mean_i(x[r, i]^2) + eps) */
 struct NormArgs {
     uint64_t x; /* f32 [rows, n], rows x_stride apart */
-    uint64_t y; /* f32 [rows, n], rows y_stride apart; may alias x */
+    uint64_t y; /* f32 [rows, n], rows y_stride apart; may alias x. rmsnorm_q8: 8-bit activations */
     uint64_t g; /* f32 [n], or 0 for ones */
     uint32_t n;
     uint32_t rows;
@@ -123,7 +123,7 @@ struct AttnArgs {
 struct GluArgs {
     uint64_t gate; /* f32 [rows, n], rows stride apart */
     uint64_t up;   /* likewise                         */
-    uint64_t y;    /* f32 [rows, n]                    */
+    uint64_t y;    /* f32 [rows, n]; glu_q8: 8-bit activations */
     uint32_t n;
     uint32_t rows;
     uint32_t stride;
