@@ -5,11 +5,13 @@
 // crosses lanes, which is dear there. Every lane works on the same elements of x.
 //   X_UNIFORM   each element is loaded by its own, from an address that is the same for all lanes: one scalar load,
 //               if the driver's compiler sees that
-//   X_SHUFFLE   each lane loads a part of 32 elements and all get them by shuffles, else by broadcasts (X_BROADCAST)
+//   X_SHUFFLE   each lane loads a part of 32 elements, and all get them by shuffles (X_BROADCAST: by broadcasts)
+// Weights come by gathers, or row by row from addresses that are the same for all lanes (lib/load_lanes.glsl).
 // A half block's products go into two sums, which is as many as keep a CPU's multipliers busy and its registers free.
 // `precise`, fma and one order of sums per column: its result is the same bits whatever ROWS, COLS and n_cols are.
 // Groups: x over columns, y over rows. Any n_out, n_cols.
-// Tuning: 0 WORKGROUP, whole subgroups, 2 ROWS and 3 COLS of an invocation, 4 where x comes from.
+// Tuning: 0 WORKGROUP, one subgroup, 2 ROWS and 3 COLS of an invocation, 4 where x comes from, 5 LOAD_BY_ROWS: it asks
+// for rows of a multiple of 4 bytes, and for WORKGROUP * ROWS of them unless ROWS is 1.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -23,9 +25,10 @@ layout(constant_id = 1) const uint SUBGROUP = 32u;
 layout(constant_id = 2) const uint ROWS = 1u;
 layout(constant_id = 3) const uint COLS = 32u;
 layout(constant_id = 4) const uint X_FROM = 0u;
+layout(constant_id = 5) const bool LOAD_BY_ROWS = false;
 const uint X_UNIFORM = 0u, X_SHUFFLE = 1u, X_BROADCAST = 2u;
 const uint SUMS = ROWS * COLS;
-#define LOAD_BY_64 1
+#define LOAD_BY_LANE 1
 #include "lib/mat.glsl"
 
 // Parts of a packed block in one round of the loop: all where there are few sums, so that they share loads.
@@ -34,7 +37,7 @@ const uint PARTS = SUMS <= 8u ? BLOCK_PARTS : 1u;
 const uint HOLDERS = SUBGROUP < 8u ? SUBGROUP : 8u;
 const uint HELD = 8u / HOLDERS;
 
-layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer ReadX { vec4 v; };
+const uint TILE = WORKGROUP * ROWS;
 
 // Address of elements 4 i .. 4 i + 3 of block b in the column that begins at byte `column` of x; inside the column also
 // where they are beyond its end. A sum of 64 bits: what columns or elements have in common is added once.
@@ -47,10 +50,16 @@ uint64_t x_address(uint column, uint b, uint i)
 #endif
 }
 
+vec4 load_held(uint64_t address)
+{
+    const u64vec2 v = ReadU64Vec2(address).v;
+    return uintBitsToFloat(uvec4(unpackUint2x32(v.x), unpackUint2x32(v.y)));
+}
+
 vec4 get_x(uint column, uint b, uint i, vec4 held[HELD])
 {
     if (X_FROM == X_UNIFORM)
-        return ReadX(x_address(column, b, i)).v;
+        return ReadVec4(x_address(column, b, i)).v;
     const vec4 mine = held[i / HOLDERS];
     const uint lane = i % HOLDERS;
     if (X_FROM == X_SHUFFLE)
@@ -60,14 +69,16 @@ vec4 get_x(uint column, uint b, uint i, vec4 held[HELD])
                 subgroupBroadcast(mine.w, lane));
 }
 
-// Part s of the packed block that b0 is the first part of.
+// Part s of the packed block that b0 is the first part of, in the row that begins at byte `row` of the matrix.
 void load_block(uint64_t base, uint row, uint b0, uint s, out Block k)
 {
+    const uint64_t place = LOAD_BY_ROWS ? base + uint64_t(row) : base;
+    const uint offset = LOAD_BY_ROWS ? 0u : row;
 #if BLOCK_PLAIN
-    block_load(base, row, b0 + s, args.n_in, k);
+    block_load(place, offset, b0 + s, args.n_in, k);
 #else
     const uint part = PARTS == BLOCK_PARTS ? s : b0 % BLOCK_PARTS;
-    block_part(base, row + b0 / BLOCK_PARTS * BLOCK_BYTES, part, k);
+    block_part(place, offset + b0 / BLOCK_PARTS * BLOCK_BYTES, part, k);
 #endif
 }
 
@@ -116,32 +127,32 @@ void add_half(Block k[ROWS], uint b, uint h, uint columns[COLS], vec4 held[COLS]
 }
 
 // A column beyond the last is the last again: its sums are the same, and so is what is stored twice.
-void store(uint row, uint cols[COLS], float acc[SUMS])
+void store(uint row, uint cols[COLS], float acc[COLS])
 {
-    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        if (row + r * WORKGROUP >= args.rows)
-            return;
-        const uint out_row = args.row0 + row + r * WORKGROUP;
-        precise float sum[COLS];
-        const float bias = (args.flags & FLAG_BIAS) != 0u ? read_f32(args.bias, out_row) : 0.0;
+    const float bias = (args.flags & FLAG_BIAS) != 0u ? read_f32(args.bias, row) : 0.0;
+    precise float sum[COLS];
+    [[unroll]] for (uint c = 0u; c < COLS; c++)
+        sum[c] = acc[c] + bias;
+    if ((args.flags & FLAG_ACCUMULATE) != 0u) {
         [[unroll]] for (uint c = 0u; c < COLS; c++)
-            sum[c] = acc[r * COLS + c] + bias;
-        if ((args.flags & FLAG_ACCUMULATE) != 0u) {
-            [[unroll]] for (uint c = 0u; c < COLS; c++)
-                sum[c] += load_f32(args.y, cols[c] * args.y_stride + out_row);
-        }
-        [[unroll]] for (uint c = 0u; c < COLS; c++)
-            store_f32(args.y, cols[c] * args.y_stride + out_row, sum[c]);
+            sum[c] += load_f32(args.y, cols[c] * args.y_stride + row);
     }
+    [[unroll]] for (uint c = 0u; c < COLS; c++)
+        store_f32(args.y, cols[c] * args.y_stride + row, sum[c]);
 }
 
 void main()
 {
-    const uint first = gl_WorkGroupID.y * WORKGROUP * ROWS + gl_LocalInvocationIndex;
+    // Where less than a group's rows are left, it goes over some of the group's before it again, and leaves them alone.
+    const uint own = args.row0 + gl_WorkGroupID.y * TILE, end = args.row0 + args.rows;
+    const uint first = args.n_out < TILE ? 0u : min(own, args.n_out - TILE);
+    const uint lane_row = LOAD_BY_ROWS ? 0u : gl_SubgroupInvocationID, bytes = row_bytes(args.n_in);
     const uint64_t base = weights_base();
     uint rows[ROWS], cols[COLS], columns[COLS];
+    [[unroll]] for (uint l = 0u; l < SUBGROUP; l++)
+        row_offset[l] = min(l, args.n_out - 1u) * bytes;
     [[unroll]] for (uint r = 0u; r < ROWS; r++)
-        rows[r] = (args.row0 + min(first + r * WORKGROUP, args.rows - 1u)) * row_bytes(args.n_in);
+        rows[r] = min(first + r * WORKGROUP + lane_row, args.n_out - 1u) * bytes;
     [[unroll]] for (uint c = 0u; c < COLS; c++) {
         cols[c] = min(gl_WorkGroupID.x * COLS + c, args.n_cols - 1u);
         columns[c] = cols[c] * args.x_stride * 4u;
@@ -150,7 +161,7 @@ void main()
     [[unroll]] for (uint i = 0u; i < SUMS; i++)
         acc[i] = 0.0;
 
-    const uint lane = gl_SubgroupInvocationID % HOLDERS;
+    const uint holder = gl_SubgroupInvocationID % HOLDERS;
     for (uint b0 = 0u; b0 < blocks_per_row(); b0 += PARTS) {
         [[unroll]] for (uint s = 0u; s < PARTS; s++) {
             Block k[ROWS];
@@ -160,12 +171,19 @@ void main()
             if (X_FROM != X_UNIFORM) {
                 [[unroll]] for (uint c = 0u; c < COLS; c++) {
                     [[unroll]] for (uint i = 0u; i < HELD; i++)
-                        held[c][i] = load_vec4(x_address(columns[c], b0 + s, lane + i * HOLDERS), 0u);
+                        held[c][i] = load_held(x_address(columns[c], b0 + s, holder + i * HOLDERS));
                 }
             }
             [[unroll]] for (uint h = 0u; h < 2u; h++)
                 add_half(k, b0 + s, h, columns, held, acc);
         }
     }
-    store(first, cols, acc);
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        const uint row = first + r * WORKGROUP + gl_SubgroupInvocationID;
+        float sums[COLS];
+        [[unroll]] for (uint c = 0u; c < COLS; c++)
+            sums[c] = acc[r * COLS + c];
+        if (row >= own && row < end)
+            store(row, cols, sums);
+    }
 }

@@ -23,7 +23,7 @@ enum {
     /* constant_id 2 and up of the kernels */
     MATVEC_ROWS = 2, MATVEC_COLS = 3, MATVEC_VALUES = 4,
     MATMUL_TM = 2, MATMUL_TN = 3, MATMUL_TX = 4, MATMUL_VALUES = 5,
-    MATROWS_ROWS = 2, MATROWS_COLS = 3, MATROWS_VALUES = 4
+    MATROWS_ROWS = 2, MATROWS_COLS = 3, MATROWS_BY_ROWS = 5, MATROWS_VALUES = 6
 };
 /* Floating-point operations in one dispatch: 20 ms on a device of 100 GFLOP/s, far from any watchdog. */
 static const uint64_t MAX_FLOPS = (uint64_t)1 << 31;
@@ -197,15 +197,20 @@ static void record_matvec(struct product *p, uint32_t n)
     }
 }
 
-/* Few columns leave registers for a second row, which shares what is read of x. The order of a sum stays. */
-void sto_op_matrows_tuning(struct sto_tuning *tuning, uint32_t cols)
+/* Few columns leave registers for a second row, which shares what is read of x. The order of a sum stays. Weights come
+ * row by row only where the kernel can take them so. */
+void sto_op_matrows_tuning(struct sto_tuning *tuning, const struct sto_weight *w, uint32_t cols)
 {
-    uint32_t specialised = 1;
-    while (specialised < cols && specialised < tuning->values[MATROWS_COLS])
+    uint32_t *t = tuning->values, specialised = 1;
+    while (specialised < cols && specialised < t[MATROWS_COLS])
         specialised *= 2;
-    tuning->values[MATROWS_COLS] = specialised;
-    if (specialised <= 8 && tuning->values[MATROWS_ROWS] < 2)
-        tuning->values[MATROWS_ROWS] = 2;
+    t[MATROWS_COLS] = specialised;
+    if (specialised <= 8 && t[MATROWS_ROWS] < 2)
+        t[MATROWS_ROWS] = 2;
+    if (sto_type_bytes(w->type, w->cols) % 4 != 0)
+        t[MATROWS_BY_ROWS] = 0;
+    if (t[MATROWS_BY_ROWS] != 0 && w->rows < t[0] * t[MATROWS_ROWS])
+        t[MATROWS_ROWS] = 1;
 }
 
 /* Whole tiles of the plan's columns in one go, then what is left with a narrower form. */
@@ -217,7 +222,7 @@ static void record_matrows(struct product *p, uint32_t n)
     for (p->col0 = 0; p->col0 < n; p->col0 += p->cols) {
         p->cols = n - p->col0 > most ? (n - p->col0) / most * most : n - p->col0;
         p->tuning = planned;
-        sto_op_matrows_tuning(&p->tuning, p->cols);
+        sto_op_matrows_tuning(&p->tuning, &p->a->w, p->cols);
         p->tile_rows = p->tuning.values[0] * p->tuning.values[MATROWS_ROWS];
         p->tile_cols = p->tuning.values[MATROWS_COLS];
         record_columns(p);

@@ -394,6 +394,8 @@ static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
             tuning->values[3] = n_cols;
             sto_verify_dispatch(v, kernel, &args, 2, (args.rows + rows - 1) / rows, 1);
         } else if (is_rows(kernel)) {
+            const struct sto_weight w = weight_of(&o);
+            sto_op_matrows_tuning(tuning, &w, n_cols);
             const uint32_t rows = tuning->values[0] * tuning->values[2], cols = tuning->values[3];
             sto_verify_dispatch(v, kernel, &args, (n_cols + cols - 1) / cols, (args.rows + rows - 1) / rows, 1);
         } else {
@@ -517,17 +519,19 @@ static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
         rounding_case(v, kernel);
 }
 
-/* Another form than this device's, few sums or many, with every way that x may come. */
+/* Another form than this device's, few sums or many, with every way that x and weights may come. */
 static void rows_form_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t rows, uint32_t cols,
                            uint32_t x_from)
 {
     sto_verify_begin(v, "%u rows by %u columns of an invocation, x in way %u", rows, cols, x_from);
+    const bool by_rows = x_from % 2 == 0;
     struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];
     t->values[2] = rows;
     t->values[3] = cols;
     t->values[4] = x_from;
+    t->values[5] = by_rows;
     const struct operands o = begin_product(
-        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = 5});
+        v, kernel, (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 2), .n_cols = 5});
     record_product(v, &o);
     sto_verify_run(v);
     compare_product(v, &o, bound_of(kernel, o.n_in));

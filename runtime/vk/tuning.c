@@ -81,9 +81,9 @@ static void tune_matmul_q8(const struct sto_tuning_input *in, struct sto_tuning 
 }
 
 /* Whole rows per invocation: 2 rows and 3 the most columns of one, 4 where x comes from (0 one address for all lanes,
- * 1 shuffles, 2 broadcasts: X_* in matrows.comp). A CPU driver's compiler that has cooperative matrices also sees that
- * an address is the same for all lanes (Mesa 26.2: three times as fast so); older ones load it lane by lane (25.0 and
- * 22.3: shuffles are four times as fast), and shuffle eight lanes in one instruction, other numbers one by one. */
+ * 1 shuffles, 2 broadcasts: X_* in matrows.comp), 5 weights are loaded row by row. A CPU driver's compiler that has
+ * cooperative matrices also sees that an address is the same for all lanes and makes one load of it (Mesa 26.2); older
+ * ones load lane by lane (25.0 and 22.3), and shuffle eight lanes in one instruction, other numbers one by one. */
 static void tune_matrows(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     const struct sto_device_snapshot *s = in->snapshot;
@@ -93,7 +93,8 @@ static void tune_matrows(const struct sto_tuning_input *in, struct sto_tuning *t
     t->values[2] = lane_by_lane ? 4 : 1;
     t->values[3] = lane_by_lane ? 16 : plain ? 8 : 32;
     t->values[4] = !lane_by_lane ? 0 : in->plan->subgroup_size == 8 ? 1 : 2;
-    t->n_values = 5;
+    t->values[5] = s->kind == STO_DEVICE_CPU && !lane_by_lane;
+    t->n_values = 6;
 }
 
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go

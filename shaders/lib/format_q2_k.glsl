@@ -12,7 +12,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
 {
     [[unroll]] for (uint i = 0u; i < 8u; i++)
         k.q[i] = load32(base, at + 16u + 32u * (s / 4u) + 4u * i) >> 2u * (s % 4u) & 0x03030303u;
-    const uint scales = read_u16(base, at + 2u * s);
+    const uint scales = load16(base, at + 2u * s);
     const vec2 d = unpackHalf2x16(load32(base, at + 80u));
     k.d = d.x * vec2(scales & 15u, scales >> 8u & 15u);
     k.m = -d.y * vec2(scales >> 4u & 15u, scales >> 12u & 15u);

@@ -16,9 +16,9 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
     [[unroll]] for (uint i = 0u; i < 8u; i++)
         k.q[i] = bytes_minus((q[i] >> 2u * (s % 4u) & 0x03030303u) | (third[i] >> s & 0x01010101u) << 2u, 0x04040404u);
     // Sub-blocks 2 s and 2 s + 1: low nibbles in byte 2 s % 8 and the next, high bits in byte 8 + 2 s % 4 and the next.
-    const uint low = read_u16(base, at + 96u + 2u * s % 8u) >> 4u * (s / 4u);
-    const uint high = read_u16(base, at + 104u + 2u * s % 4u) >> 2u * (s / 2u);
+    const uint low = load16(base, at + 96u + 2u * s % 8u) >> 4u * (s / 4u);
+    const uint high = load16(base, at + 104u + 2u * s % 4u) >> 2u * (s / 2u);
     const ivec2 scale = ivec2((low & 15u) | (high & 3u) << 4u, (low >> 8u & 15u) | (high >> 8u & 3u) << 4u) - 32;
-    k.d = f16_low(read_u16(base, at + 108u)) * vec2(scale);
+    k.d = f16_low(load16(base, at + 108u)) * vec2(scale);
     k.m = vec2(0.0);
 }

@@ -10,10 +10,10 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
 {
     uint n[4], bit;
     const uint third = load_words4_after(base, at + 6u, n, bit); // bytes 2 and 3 of the fifth bits end at `bit`
-    const uint fifth = read_u16(base, at + 2u) | third >> (bit - 16u) << 16u;
+    const uint fifth = load16(base, at + 2u) | third >> (bit - 16u) << 16u;
     unpack_nibbles(n, k.q);
     [[unroll]] for (uint i = 0u; i < 8u; i++)
         k.q[i] = bytes_minus(k.q[i] | spread_bits(fifth, i) << 4u, 0x10101010u);
-    k.d = vec2(f16_low(read_u16(base, at)));
+    k.d = vec2(f16_low(load16(base, at)));
     k.m = vec2(0.0);
 }

@@ -19,7 +19,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
         const uint q = (low[i] >> 4u * (j / 2u) & 0x0f0f0f0fu) | (high[i] >> 2u * j & 0x03030303u) << 4u;
         k.q[i] = bytes_minus(q, 0x20202020u);
     }
-    const int scales = int(read_u16(base, at + 192u + 2u * s));
-    k.d = f16_low(read_u16(base, at + 208u)) * vec2(bitfieldExtract(scales, 0, 8), bitfieldExtract(scales, 8, 8));
+    const int scales = int(load16(base, at + 192u + 2u * s));
+    k.d = f16_low(load16(base, at + 208u)) * vec2(bitfieldExtract(scales, 0, 8), bitfieldExtract(scales, 8, 8));
     k.m = vec2(0.0);
 }

@@ -9,46 +9,41 @@
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadU32 { uint v; };
 
+#if LOAD_BY_LANE
+#include "lib/load_lanes.glsl"
+#else
+
+// offset a multiple of 2
+uint load16(uint64_t base, uint offset)
+{
+    return read_u16(base, offset);
+}
+
 // offset a multiple of 4
 uint load32(uint64_t base, uint offset)
 {
     return ReadU32(base + uint64_t(offset)).v;
 }
 
-#if LOAD_BY_64 // for drivers that load lane by lane, whatever the width
-layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer ReadU64Vec2 { u64vec2 v; };
-#endif
-
 // offset a multiple of 8
 uvec2 load64(uint64_t base, uint offset)
 {
-#if LOAD_BY_64
-    return unpackUint2x32(ReadU64(base + uint64_t(offset)).v);
-#else
     return ReadUvec2(base + uint64_t(offset)).v;
-#endif
 }
 
 // offset a multiple of 16
 uvec4 load128(uint64_t base, uint offset)
 {
-#if LOAD_BY_64
-    const u64vec2 v = ReadU64Vec2(base + uint64_t(offset)).v;
-    return uvec4(unpackUint2x32(v.x), unpackUint2x32(v.y));
-#else
     return ReadUvec4(base + uint64_t(offset)).v;
-#endif
 }
 
 // offset a multiple of 16
 vec4 load_vec4(uint64_t base, uint offset)
 {
-#if LOAD_BY_64
-    return uintBitsToFloat(load128(base, offset));
-#else
     return ReadVec4(base + uint64_t(offset)).v;
-#endif
 }
+
+#endif
 
 // 32 bits out of two words, from bit 0..31 on.
 uint joined(uint low, uint high, uint bit)

@@ -166,11 +166,11 @@ static void cpus_work_by_rows(void **state)
     static const struct {
         const char *snapshot;
         bool by_rows;
-        uint32_t rows, cols, x_from, plain_cols;
-    } cases[] = {{"lavapipe-debian12", true, 4, 16, 1, 16},
-                 {"lavapipe-sid", true, 1, 32, 0, 8},
-                 {"radv-navi31-sid", false, 1, 32, 0, 8},
-                 {"hand-intel-xe-integrated", false, 1, 32, 0, 8}};
+        uint32_t rows, cols, x_from, loads_by_row, plain_cols;
+    } cases[] = {{"lavapipe-debian12", true, 4, 16, 1, 0, 16},
+                 {"lavapipe-sid", true, 1, 32, 0, 1, 8},
+                 {"radv-navi31-sid", false, 1, 32, 0, 0, 8},
+                 {"hand-intel-xe-integrated", false, 1, 32, 0, 0, 8}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sto_device_snapshot s;
         struct sto_device_plan p;
@@ -184,7 +184,8 @@ static void cpus_work_by_rows(void **state)
         assert_int_equal(tuning->values[3], cases[i].cols);
         assert_int_equal(tuning->values[4], cases[i].x_from);
         assert_int_equal(p.tuning[STO_KERNEL_matrows_f16].values[3], cases[i].plain_cols);
-        assert_int_equal(tuning->n_values, 5);
+        assert_int_equal(tuning->values[5], cases[i].loads_by_row);
+        assert_int_equal(tuning->n_values, 6);
     }
     struct sto_device_snapshot s;
     struct sto_device_plan p;
