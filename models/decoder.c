@@ -8,12 +8,13 @@
  * Activations are f32 [columns, width]; x stays f32 throughout. A product whose weight takes 8-bit activations gets
  * them from one quantisation that its neighbours share. */
 #include "models/model.h"
+#include "runtime/formats/formats.h"
 #include "shaders/shared/args.h"
 
 /* ---- scratch ---- */
 
-enum buffer { BUF_X, BUF_H, BUF_HQ, BUF_QKV, BUF_ATTN, BUF_PARTIAL, BUF_GATE, BUF_UP, BUF_WIDE_Q, BUF_COUNT };
-enum phase { PHASE_QKV, PHASE_ATTN, PHASE_O, PHASE_FFN_IN, PHASE_FFN_ACT, PHASE_DOWN };
+enum buffer { BUF_X, BUF_H, BUF_HQ, BUF_QKV, BUF_ATTN, BUF_PARTIAL, BUF_GATE_UP, BUF_WIDE_Q, BUF_COUNT };
+enum phase { PHASE_QKV, PHASE_ATTN, PHASE_O, PHASE_FFN_IN, PHASE_DOWN };
 
 static uint32_t round_up_4(uint32_t n)
 {
@@ -44,8 +45,7 @@ static uint64_t plan_scratch(const struct sto_hparams *h, uint32_t cols, uint32_
         [BUF_PARTIAL] = {.bytes = sto_op_attention_scratch(h->n_heads, h->head_dim, ctx_tokens),
                          .first = PHASE_ATTN,
                          .last = PHASE_ATTN},
-        [BUF_GATE] = {.bytes = f32_bytes(cols, h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_DOWN},
-        [BUF_UP] = {.bytes = f32_bytes(cols, h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_FFN_ACT},
+        [BUF_GATE_UP] = {.bytes = f32_bytes(cols, 2 * h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_DOWN},
         [BUF_WIDE_Q] = {.bytes = sto_op_q8_bytes(cols, max_u32(h->n_ff, q)), .first = PHASE_O, .last = PHASE_DOWN},
     };
     for (int i = 0; i < BUF_COUNT; i++)
@@ -65,7 +65,7 @@ struct pass {
     const struct sto_hparams *h;
     struct sto_forward *f;
     uint32_t layer;
-    struct sto_tensor x, h_norm, qkv, attn, gate, up; /* [n_cols, width] */
+    struct sto_tensor x, h_norm, qkv, attn, gate_up; /* [n_cols, width] */
     uint64_t hq, wide_q, partial;                     /* addresses       */
 };
 
@@ -89,8 +89,7 @@ static struct pass begin_pass(const struct sto_model *model, struct sto_forward 
         .h_norm = tensor(at + items[BUF_H].offset, f->n_cols, h->n_embd),
         .qkv = tensor(at + items[BUF_QKV].offset, f->n_cols, q + 2 * h->n_kv_heads * h->head_dim),
         .attn = tensor(at + items[BUF_ATTN].offset, f->n_cols, q),
-        .gate = tensor(at + items[BUF_GATE].offset, f->n_cols, h->n_ff),
-        .up = tensor(at + items[BUF_UP].offset, f->n_cols, h->n_ff),
+        .gate_up = tensor(at + items[BUF_GATE_UP].offset, f->n_cols, 2 * h->n_ff),
         .hq = at + items[BUF_HQ].offset,
         .wide_q = at + items[BUF_WIDE_Q].offset,
         .partial = at + items[BUF_PARTIAL].offset,
@@ -143,25 +142,55 @@ static uint64_t norm_for(const struct pass *p, struct sto_tensor y, struct sto_t
     return quantize_for(p, y, p->hq, roles, n_roles);
 }
 
-struct product {
-    enum sto_weight_role role, bias; /* bias == role: none */
-    struct sto_tensor y, x;
+enum { MOST_PARTS = 3 };
+
+/* Products of the same x whose results lie side by side in y. */
+struct products {
+    enum sto_weight_role roles[MOST_PARTS], biases[MOST_PARTS]; /* biases[i] == roles[i]: none */
+    uint32_t n;
+    struct sto_tensor y, x; /* y [n_cols, rows of all weights] */
     uint64_t xq;
     bool accumulate;
 };
 
-static void product(const struct pass *p, const struct product *a)
+static uint64_t bias_of(const struct pass *p, const struct products *a, uint32_t i)
 {
-    const struct sto_weight w = weight(p, a->role);
-    const struct sto_op_matmul_args args = {
-        .y = a->y,
-        .w = w,
-        .x = a->x,
-        .xq = sto_op_wants_q8(&p->f->ops, &w, a->x.rows) ? a->xq : 0,
-        .bias = a->bias != a->role ? weight(p, a->bias).address : 0,
-        .accumulate = a->accumulate,
-    };
-    sto_op_matmul(&p->f->ops, &args);
+    return a->biases[i] != a->roles[i] ? weight(p, a->biases[i]).address : 0;
+}
+
+/* Part i + 1 goes on where part i, which ends in w and starts its bias at `bias`, ends: in the file's layout and in
+ * memory they are one matrix. */
+static bool goes_on(const struct pass *p, const struct products *a, uint32_t i, const struct sto_weight *w,
+                    uint64_t bias)
+{
+    const struct sto_weight next = weight(p, a->roles[i + 1]);
+    const uint64_t next_bias = bias_of(p, a, i + 1);
+    const uint64_t bytes = sto_type_bytes(w->type, w->cols) * w->rows;
+    return next.type == w->type && next.cols == w->cols && next.piece == w->piece &&
+           next.offset == w->offset + bytes && next.address == w->address + bytes &&
+           (bias != 0 ? next_bias == bias + w->rows * sizeof(float) : next_bias == 0);
+}
+
+/* Neighbours in memory become one product: fewer dispatches, and more rows for each. */
+static void products(const struct pass *p, const struct products *a)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
+        struct sto_weight w = weight(p, a->roles[i]);
+        const uint64_t bias = bias_of(p, a, i);
+        while (i + 1 < a->n && goes_on(p, a, i, &w, bias))
+            w.rows += weight(p, a->roles[++i]).rows;
+        const struct sto_op_matmul_args args = {
+            .y = columns_of(a->y, first, w.rows),
+            .w = w,
+            .x = a->x,
+            .xq = sto_op_wants_q8(&p->f->ops, &w, a->x.rows) ? a->xq : 0,
+            .bias = bias,
+            .accumulate = a->accumulate,
+        };
+        sto_op_matmul(&p->f->ops, &args);
+        first += w.rows;
+    }
 }
 
 /* ---- the pass ---- */
@@ -181,16 +210,10 @@ void sto_decoder_record_begin(const struct sto_model *model, struct sto_forward 
 
 static void record_qkv(const struct pass *p)
 {
-    static const enum sto_weight_role roles[] = {STO_W_Q, STO_W_K, STO_W_V};
-    const uint32_t q = p->h->n_heads * p->h->head_dim;
-    const uint32_t kv = p->h->n_kv_heads * p->h->head_dim;
-    const uint64_t xq = norm_for(p, p->h_norm, p->x, STO_W_ATTN_NORM, roles, 3);
-    product(p, &(struct product){.role = STO_W_Q, .bias = STO_W_Q_BIAS, .y = columns_of(p->qkv, 0, q),
-                                 .x = p->h_norm, .xq = xq});
-    product(p, &(struct product){.role = STO_W_K, .bias = STO_W_K_BIAS, .y = columns_of(p->qkv, q, kv),
-                                 .x = p->h_norm, .xq = xq});
-    product(p, &(struct product){.role = STO_W_V, .bias = STO_W_V_BIAS, .y = columns_of(p->qkv, q + kv, kv),
-                                 .x = p->h_norm, .xq = xq});
+    struct products qkv = {.roles = {STO_W_Q, STO_W_K, STO_W_V}, .biases = {STO_W_Q_BIAS, STO_W_K_BIAS, STO_W_V_BIAS},
+                           .n = 3, .y = p->qkv, .x = p->h_norm};
+    qkv.xq = norm_for(p, p->h_norm, p->x, STO_W_ATTN_NORM, qkv.roles, qkv.n);
+    products(p, &qkv);
 }
 
 static void record_attention(const struct pass *p)
@@ -226,18 +249,22 @@ static void record_attention(const struct pass *p)
 
 static void record_ffn(const struct pass *p)
 {
-    static const enum sto_weight_role in[] = {STO_W_GATE, STO_W_UP};
+    const uint32_t n_ff = p->h->n_ff;
+    const struct sto_tensor gate = columns_of(p->gate_up, 0, n_ff), up = columns_of(p->gate_up, n_ff, n_ff);
     const struct sto_weight down = weight(p, STO_W_DOWN);
-    const uint64_t xq = norm_for(p, p->h_norm, p->x, STO_W_FFN_NORM, in, 2);
-    product(p, &(struct product){.role = STO_W_GATE, .bias = STO_W_GATE, .y = p->gate, .x = p->h_norm, .xq = xq});
-    product(p, &(struct product){.role = STO_W_UP, .bias = STO_W_UP, .y = p->up, .x = p->h_norm, .xq = xq});
-    const uint64_t wide = sto_op_wants_q8(&p->f->ops, &down, p->gate.rows) ? p->wide_q : 0;
-    if (wide != 0)
-        sto_op_glu_q8(&p->f->ops, wide, p->gate, p->up, p->h->act);
-    else
-        sto_op_glu(&p->f->ops, p->gate, p->gate, p->up, p->h->act);
-    product(p, &(struct product){.role = STO_W_DOWN, .bias = STO_W_DOWN, .y = p->x, .x = p->gate, .xq = wide,
-                                 .accumulate = true});
+    struct products in = {.roles = {STO_W_GATE, STO_W_UP}, .biases = {STO_W_GATE, STO_W_UP}, .n = 2,
+                          .y = p->gate_up, .x = p->h_norm};
+    struct products out = {.roles = {STO_W_DOWN}, .biases = {STO_W_DOWN}, .n = 1, .y = p->x, .x = gate,
+                           .accumulate = true};
+    in.xq = norm_for(p, p->h_norm, p->x, STO_W_FFN_NORM, in.roles, in.n);
+    products(p, &in);
+    if (sto_op_wants_q8(&p->f->ops, &down, gate.rows)) {
+        out.xq = p->wide_q;
+        sto_op_glu_q8(&p->f->ops, out.xq, gate, up, p->h->act);
+    } else {
+        sto_op_glu(&p->f->ops, gate, gate, up, p->h->act);
+    }
+    products(p, &out);
 }
 
 void sto_decoder_record_layer(const struct sto_model *model, struct sto_forward *f, uint32_t layer)
@@ -247,8 +274,8 @@ void sto_decoder_record_layer(const struct sto_model *model, struct sto_forward 
     record_qkv(&p);
     record_attention(&p);
     const uint64_t xq = quantize_for(&p, p.attn, p.wide_q, out, 1);
-    product(&p, &(struct product){.role = STO_W_O, .bias = STO_W_O_BIAS, .y = p.x, .x = p.attn, .xq = xq,
-                                  .accumulate = true});
+    products(&p, &(struct products){.roles = {STO_W_O}, .biases = {STO_W_O_BIAS}, .n = 1, .y = p.x, .x = p.attn,
+                                    .xq = xq, .accumulate = true});
     record_ffn(&p);
 }
 
@@ -263,5 +290,5 @@ void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward
     x.address += (uint64_t)first_col * x.stride * sizeof(float);
     x.rows = h.rows = n_rows;
     const uint64_t xq = norm_for(&p, h, x, STO_W_OUTPUT_NORM, &role, 1);
-    product(&p, &(struct product){.role = role, .bias = role, .y = logits, .x = h, .xq = xq});
+    products(&p, &(struct products){.roles = {role}, .biases = {role}, .n = 1, .y = logits, .x = h, .xq = xq});
 }
