@@ -54,6 +54,7 @@ struct sto_bench_result {
     uint64_t *first_token_ns; /* [n] prompts: until the first token is known, logits and arg-max included           */
     size_t n;
     unsigned warmups;
+    bool drawn;               /* generation drew its tokens on the device, else they were evaluated one by one       */
     bool stable;              /* the last two warm-up runs took the same time, within 3 %                           */
     char time[24];            /* when the test began, ISO 8601, UTC                                                 */
     struct sto_gpu_summary gpu; /* while the repetitions ran; no readings: nobody knows the device                  */
@@ -68,6 +69,7 @@ struct sto_bench_runner {
     uint32_t n_tokens;
     uint64_t drawn;   /* ids drawn so far      */
     struct sto_gpu_source *source; /* NULL: nobody knows the device */
+    bool draw;        /* generation draws its tokens on the device */
 };
 
 /* Runs a test on a session that holds test->n_depth tokens. out->ns and first_token_ns [repetitions] are the caller's.

@@ -202,6 +202,7 @@ static void add_result(cJSON *o, const struct sto_bench_setup *setup, const stru
     add_number(o, "n_gen", t->n_gen);
     add_number(o, "n_depth", t->n_depth);
     add_text(o, "depth_kv", t->n_depth == 0 ? "" : setup->options->own.synthetic ? "synthetic" : "evaluated");
+    add_text(o, "decode", t->n_gen == 0 ? "" : r->drawn ? "draw" : "eval");
     add_text(o, "test_time", r->time);
     add_average(o, "avg_ns", f->ns.mean, trouble);
     add_average(o, "stddev_ns", f->ns.stddev, trouble);

@@ -60,6 +60,37 @@ static enum sto_status eval_prompt(struct sto_bench_runner *r, uint32_t n, uint3
     return status;
 }
 
+static bool stop_on_interrupt(void *user, uint32_t token)
+{
+    (void)user;
+    (void)token;
+    return sto_cli_interrupted();
+}
+
+/* n tokens drawn at temperature 1 from the whole vocabulary: as varied as the model has it. */
+static enum sto_status draw_on_device(struct sto_bench_runner *r, uint32_t n, struct sto_error *err)
+{
+    const struct sto_generation_params params = {.temperature = 1.0f, .top_p = 1.0f, .seed = r->seed,
+                                                 .first_draw = r->drawn, .on_token = stop_on_interrupt};
+    uint32_t n_drawn = 0;
+    const enum sto_status status =
+        sto_session_generate(r->session, r->tokens[0], &params, n, r->tokens, &n_drawn, err);
+    if (status == STO_OK && n_drawn < n)
+        return sto_fail(err, STO_ERR_CANCELLED, "stopped");
+    return status;
+}
+
+static enum sto_status eval_one_by_one(struct sto_bench_runner *r, uint32_t n, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    for (uint32_t i = 0; i < n && status == STO_OK; i++) {
+        status = sto_session_eval(r->session, &r->tokens[i], 1, STO_LOGITS_LAST, r->logits, err);
+        if (status == STO_OK && sto_cli_interrupted())
+            status = sto_fail(err, STO_ERR_CANCELLED, "stopped");
+    }
+    return status;
+}
+
 /* One repetition; *ns and, for prompts, *first_token_ns. */
 static enum sto_status repeat(struct sto_bench_runner *r, const struct sto_bench_test *test, uint64_t *ns,
                               uint64_t *first_token_ns, struct sto_error *err)
@@ -75,11 +106,7 @@ static enum sto_status repeat(struct sto_bench_runner *r, const struct sto_bench
         *first_token_ns = token < r->n_vocab ? sto_now_ns() - begin : 0;
         return status;
     }
-    for (uint32_t i = 0; i < test->n_gen && status == STO_OK; i++) {
-        status = sto_session_eval(r->session, &r->tokens[i], 1, STO_LOGITS_LAST, r->logits, err);
-        if (status == STO_OK && sto_cli_interrupted())
-            status = sto_fail(err, STO_ERR_CANCELLED, "stopped");
-    }
+    status = r->draw ? draw_on_device(r, test->n_gen, err) : eval_one_by_one(r, test->n_gen, err);
     *ns = sto_now_ns() - begin;
     return status;
 }
@@ -119,6 +146,7 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
     out->test = *test;
     out->n = 0;
     out->warmups = 0;
+    out->drawn = r->draw;
     out->stable = false;
     write_time(out->time, sizeof out->time);
     enum sto_status status = warm_up(r, test, out, err);

@@ -50,12 +50,31 @@ const struct sto_command sto_commands[] = {
     {
         .name = "bench",
         .summary = "measure tokens per second",
-        .usage = {"bench [MODEL | --shape NAME:FORMAT] [-p LIST] [-n LIST] [-d LIST] [-b N] [-r N] [-o FORMAT]"},
-        .details = "Measures prompt processing and generation, and prints them beside what memory bandwidth allows. "
-                   "--shape makes random weights on the device, so that no file is needed.\n\n" MODEL_TEXT,
+        .usage = {"bench [MODEL | --shape NAME:FORMAT] [-p LIST] [-n LIST] [-d LIST] [-b LIST] [-ub LIST] [-r N] "
+                  "[-o FORMAT] [--sweep context|batch]"},
+        .details = "Measures prompt processing (pp512: 512 tokens together) and generation (tg128: 128 tokens one by "
+                   "one), each with every number of tokens in the context before (@ d4096), as llama-bench is asked "
+                   "for them. A LIST is numbers and ranges with commas: 512, 128,256, 1-4, 0-4096+1024, 1-512*2.\n\n"
+                   "Each test is warmed up until its time no longer changes, then repeated; tokens are random. GB/s "
+                   "counts the least that must be read: the weights once per pass (per token when generating) and the "
+                   "context's keys and values; it stands beside the bandwidth of this device, measured in the same "
+                   "run: the best of reading, copying and filling buffers of more than four times the last cache. "
+                   "\"1st tok\" is the time from the prompt to the first token.\n\n"
+                   "Clocks, power, temperature, PCIe link and what limits the clocks are read ten times a second where "
+                   "NVML or the kernel tells them. A test during which the GPU was slowed down by temperature or by "
+                   "the board has samples and no average, and the exit code is 1; running at the power limit is how "
+                   "cards are meant to run, and is only noted. Memory that should be on the device and seems to lie in "
+                   "system memory is said.\n\n"
+                   "csv, json and jsonl have llama-bench's field names where they mean the same. --sweep context goes "
+                   "over depths, --sweep batch over ubatches, as CSV; bench/plot draws them and bench/compare says "
+                   "what changed between two results. --shape makes random weights on the device, so that no file is "
+                   "needed.\n\n" MODEL_TEXT,
         .tables = {&sto_bench_table, ENGINE_TABLES},
         .examples = {{"strato bench qwen3-8b.gguf -p 512 -n 128", "one prompt length, one generation length"},
-                     {"strato bench --shape 8b:q4_k_m --sweep vram -o csv", "tokens/s against the memory budget"}},
+                     {"strato bench --shape 8b:q4_k_m -d 0,4096,16384 --synthetic",
+                      "Qwen3-8B's shape at three depths, no file needed"},
+                     {"strato bench qwen3-8b.gguf -o json > before.json", "for bench/compare"},
+                     {"strato bench qwen3-8b.gguf --sweep context > sweep.csv", "for bench/plot"}},
         .exits = "012345",
         .max_models = 1,
     },

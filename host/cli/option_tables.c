@@ -19,6 +19,7 @@ static const struct sto_choice math_choices[] = {{"auto", STO_MATH_AUTO}, {"exac
 static const struct sto_choice mirostat_choices[] = {{"0", 0}, {"2", 2}, {NULL, 0}};
 static const struct sto_choice bench_choices[] = {
     {"md", STO_BENCH_MD}, {"csv", STO_BENCH_CSV}, {"json", STO_BENCH_JSON}, {"jsonl", STO_BENCH_JSONL}, {NULL, 0}};
+static const struct sto_choice decode_choices[] = {{"draw", STO_BENCH_DRAW}, {"eval", STO_BENCH_EVAL}, {NULL, 0}};
 static const struct sto_choice sweep_choices[] = {
     {"context", STO_SWEEP_CONTEXT}, {"batch", STO_SWEEP_BATCH}, {"vram", STO_SWEEP_VRAM}, {NULL, 0}};
 
@@ -142,6 +143,9 @@ static const struct sto_option sto_bench_table_lines[] = {
     {"--output", "-o", "FORMAT", "form of the result", STO_OPTION_CHOICE, AT(own.bench_output),
      GIVEN(own.bench_output_set),
      .choices = bench_choices, .show_default = true},
+    {"--decode", NULL, "HOW",
+     "generation: draw tokens on the device, steps queued ahead, as strato run does; or eval random ones one by one",
+     STO_OPTION_CHOICE, AT(own.decode), .choices = decode_choices, .show_default = true},
     {"--synthetic", NULL, NULL, "fill the context up to -d with random keys and values, which takes no time",
      STO_OPTION_FLAG, AT(own.synthetic)},
     {"--no-hash", NULL, NULL, "leave out the model file's SHA-256", STO_OPTION_FLAG, AT(own.no_hash)},

@@ -72,12 +72,14 @@ struct sto_command_options {
     int sweep;              /* enum sto_sweep */
     const char *shape;
     bool synthetic, no_hash;
+    int decode;             /* enum sto_bench_decode */
     const char *kernel;     /* --kernel NAME */
     uint32_t workgroup;     /* --workgroup N; 0: the plan's */
     uint32_t snapshot;      /* --snapshot N */
     bool snapshot_set, kernels;
 };
 enum sto_bench_output { STO_BENCH_MD, STO_BENCH_CSV, STO_BENCH_JSON, STO_BENCH_JSONL };
+enum sto_bench_decode { STO_BENCH_DRAW, STO_BENCH_EVAL };
 enum sto_sweep { STO_SWEEP_NONE, STO_SWEEP_CONTEXT, STO_SWEEP_BATCH, STO_SWEEP_VRAM };
 
 struct sto_options {

@@ -51,6 +51,13 @@ def bytes_per_second_are_bytes_times_tokens_per_second():
 
 
 @test
+def generation_can_evaluate_given_tokens_instead_of_drawing():
+    for how in ("draw", "eval"):
+        row = json.loads(good("bench", DEMO, "-p", "0", "-n", "5", "-r", "2", "--decode", how, "-o", "jsonl").out)
+        check(row["decode"] == how and row["n_gen"] == 5 and row["avg_ts"] > 0, "--decode %s: %r" % (how, row))
+
+
+@test
 def lists_make_every_combination_in_order():
     out = good("bench", DEMO, "-p", "8-16*2", "-n", "0", "-d", "0,32", "-ub", "4,16", "-r", "1", "-o", "jsonl").out
     rows = [json.loads(line) for line in out.splitlines()]
@@ -84,7 +91,7 @@ def rubbish_is_wrong_usage_and_is_named():
                          (["-d", "1-9+0"], "-d"), (["-b", "0"], "-b", "0"), (["-b", "x"], "-b"), (["-ub", "0"], "-ub"),
                          (["-ub", "70000"], "-ub", "70000"), (["-r", "0"], "-r", "0"), (["-r", "x"], "-r"),
                          (["-r", "1001"], "-r", "1001"), (["-o", "xml"], "-o", "xml"), (["--sweep", "all"], "--sweep", "all"),
-                         (["--sweep", "vram"], "--sweep", "not in this version"), (["-p"], "-p"), (["-zz"], "-zz"),
+                         (["--sweep", "vram"], "--sweep", "not in this version"), (["-p"], "-p"), (["-zz"], "-zz"), (["--decode", "x"], "--decode", "x"),
                          (["-p", "0", "-n", "0"], "-p 0", "-n 0"), (["-p", "600"], "600", "512"),
                          (["-d", "500"], "1012", "512"), (["--ctx", "100", "-p", "101", "-n", "1"], "--ctx", "101"),
                          (["-p", "1-9999"], "-p", "64")):
