@@ -129,6 +129,7 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "model_size", (double)s->sizes.total_bytes);
     add_number(o, "model_n_params", (double)s->sizes.total_elements);
     add_number(o, "n_threads", sto_cpu_count());
+    add_number(o, "seed", (double)s->options->common.seed); /* 0 where none was given */
     add_text(o, "type_k", kv);
     add_text(o, "type_v", kv);
     if (s->sha256 != NULL)
