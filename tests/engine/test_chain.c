@@ -176,6 +176,87 @@ static void stories_are_those_of_the_host(void **state)
     compare_on(path, how, sizeof how / sizeof how[0], 140); /* over the end of a KV page */
 }
 
+/* ---- the same text ---- */
+
+struct told {
+    struct sto_generate_result result;
+    size_t texts, stop_after; /* 0: never */
+};
+
+static bool hear(void *user, const char *text, size_t size)
+{
+    struct told *t = user;
+    (void)text;
+    (void)size;
+    return ++t->texts == t->stop_after;
+}
+
+/* on_host: a bias of nothing, which keeps drawing on the host. */
+static void tell(struct sto_generator *g, struct sto_generate_params p, bool on_host, struct told *t)
+{
+    static const struct sto_logit_bias nothing = {0, 0.0f};
+    struct sto_error err = {0};
+    p.on_text = hear;
+    p.user = t;
+    p.sampling.biases = &nothing;
+    p.sampling.n_biases = on_host;
+    t->texts = 0;
+    if (sto_generate(g, &p, &t->result, &err) != STO_OK)
+        fail_msg("%s", err.message);
+}
+
+static void compare_texts(struct sto_generator *g, const struct sto_generate_params *p, size_t stop_after)
+{
+    struct told host = {.stop_after = stop_after}, drawn = {.stop_after = stop_after};
+    tell(g, *p, true, &host);
+    tell(g, *p, false, &drawn);
+    assert_string_equal(drawn.result.text, host.result.text);
+    assert_int_equal(drawn.result.stop, host.result.stop);
+    assert_int_equal(drawn.result.n_tokens, host.result.n_tokens);
+    assert_memory_equal(drawn.result.tokens, host.result.tokens, host.result.n_tokens * sizeof(uint32_t));
+    assert_int_equal(drawn.texts, host.texts);
+    sto_generate_result_free(&host.result);
+    sto_generate_result_free(&drawn.result);
+}
+
+static void texts_are_those_of_the_host(void **state)
+{
+    static const char *const stops[] = {"the", "and so"};
+    const struct sto_engine_params params = {.ctx_tokens = 200};
+    struct sto_generator *g = NULL;
+    struct sto_error err = {0};
+    struct sto_generate_params p;
+    struct rig r;
+    (void)state;
+    rig_open(&r, DEMO, &params);
+    assert_int_equal(sto_generator_create(r.engine, &g, &err), STO_OK);
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        sto_generate_defaults(&p);
+        p.prompt = "Tell me a story about a fox.";
+        p.max_tokens = 60;
+        p.sampling.seed = seed;
+        p.sampling.temperature = seed == 0 ? 0.0f : 0.9f;
+        compare_texts(g, &p, 0); /* ends by length, or by an end token */
+        compare_texts(g, &p, 7); /* the listener has had enough        */
+        p.stops = stops;
+        p.n_stops = 1 + seed % 2;
+        compare_texts(g, &p, 0);
+    }
+    sto_generate_defaults(&p);
+    p.prompt = "Tell me a story about a fox.";
+    p.ignore_end = true;
+    compare_texts(g, &p, 0); /* until the context is full */
+    p.max_tokens = 1;
+    compare_texts(g, &p, 0);
+    p.prompt = "What is 2 + 3?"; /* a short answer and an end token */
+    p.ignore_end = false;
+    p.max_tokens = 0;
+    p.sampling.temperature = 0.0f;
+    compare_texts(g, &p, 0);
+    sto_generator_destroy(g);
+    rig_close(&r);
+}
+
 /* ---- ends in the middle ---- */
 
 struct listener {
@@ -418,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_are_those_of_the_host),
         cmocka_unit_test(stories_are_those_of_the_host),
+        cmocka_unit_test(texts_are_those_of_the_host),
         cmocka_unit_test(a_chain_ends_where_it_should),
         cmocka_unit_test(a_full_context_is_the_last_step),
         cmocka_unit_test(sessions_do_not_disturb_each_other),
