@@ -1,7 +1,7 @@
 /* y = x W^T: which kernel, in how many dispatches, over what ranges.
  *
  *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, few columns at a time
- *   more                                matmul*.comp   tiles
+ *   more                                matmul*.comp   tiles; matmul_coopmat.comp on matrix units
  *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
  * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A
@@ -23,10 +23,13 @@ enum {
     /* constant_id 2 and up of the kernels */
     MATVEC_ROWS = 2, MATVEC_COLS = 3, MATVEC_VALUES = 4,
     MATMUL_TM = 2, MATMUL_TN = 3, MATMUL_TX = 4, MATMUL_VALUES = 5,
-    MATROWS_ROWS = 2, MATROWS_COLS = 3, MATROWS_BY_ROWS = 5, MATROWS_VALUES = 6
+    MATROWS_ROWS = 2, MATROWS_COLS = 3, MATROWS_BY_ROWS = 5, MATROWS_VALUES = 6,
+    COOPMAT_M = 2, COOPMAT_N = 3, COOPMAT_TM = 5, COOPMAT_TN = 6, COOPMAT_ACROSS = 7, COOPMAT_VALUES = 8
 };
 /* Floating-point operations in one dispatch: 20 ms on a device of 100 GFLOP/s, far from any watchdog. */
 static const uint64_t MAX_FLOPS = (uint64_t)1 << 31;
+/* Likewise with matrix units: 7 ms on a device of 10 TFLOP/s. Fewer would leave a large one half idle. */
+static const uint64_t MAX_MATRIX_FLOPS = (uint64_t)1 << 36;
 /* Kernels address x, y and the weights with 32-bit byte offsets. */
 static const uint64_t MAX_OFFSET = UINT32_MAX;
 
@@ -38,6 +41,7 @@ struct product {
     struct sto_tuning tuning;
     uint32_t tile_rows, tile_cols; /* of one workgroup */
     uint32_t col0, cols;           /* columns of this dispatch */
+    uint64_t max_flops;            /* of one dispatch */
 };
 
 static void fail(const struct sto_ops *ops, const char *why)
@@ -157,7 +161,7 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
 static void record_columns(const struct product *p)
 {
     const uint64_t flops_per_row = (uint64_t)2 * p->a->w.cols * p->cols;
-    uint64_t rows = MAX_FLOPS / flops_per_row / p->tile_rows * p->tile_rows;
+    uint64_t rows = p->max_flops / flops_per_row / p->tile_rows * p->tile_rows;
 
     if (rows < p->tile_rows)
         rows = p->tile_rows;
@@ -255,6 +259,31 @@ static bool is_matrows(enum sto_kernel kernel)
     return strncmp(sto_kernel_get(kernel)->source, "matrows", 7) == 0;
 }
 
+static bool is_coopmat(enum sto_kernel kernel)
+{
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_COOPMAT) != 0;
+}
+
+/* Few columns: a narrower tile computes less that nobody asked for. */
+void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t cols)
+{
+    uint32_t *v = tuning->values;
+    while (v[COOPMAT_TN] > 1 && v[COOPMAT_ACROSS] * v[COOPMAT_TN] / 2 * v[COOPMAT_N] >= cols)
+        v[COOPMAT_TN] /= 2;
+}
+
+static void record_coopmat(struct product *p)
+{
+    const uint32_t *v = p->tuning.values;
+
+    sto_op_coopmat_tuning(&p->tuning, p->cols);
+    p->tile_rows = v[0] / v[1] / v[COOPMAT_ACROSS] * v[COOPMAT_TM] * v[COOPMAT_M];
+    p->tile_cols = v[COOPMAT_ACROSS] * v[COOPMAT_TN] * v[COOPMAT_N];
+    if (p->ops->plan->f16_by_default) /* not on a CPU */
+        p->max_flops = MAX_MATRIX_FLOPS;
+    record_columns(p);
+}
+
 /* The kernel for a product; STO_KERNEL_COUNT when the plan has none. */
 static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op_matmul_args *a, bool vector)
 {
@@ -272,7 +301,8 @@ static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
 {
     const bool vector = is_vector(ops, a->x.rows), possible = shapes_possible(a);
-    struct product p = {.ops = ops, .a = a, .kernel = kernel_for(ops, a, vector), .cols = a->x.rows};
+    struct product p = {.ops = ops, .a = a, .kernel = kernel_for(ops, a, vector), .cols = a->x.rows,
+                        .max_flops = MAX_FLOPS};
 
     assert(possible);
     if (!possible || p.kernel >= STO_KERNEL_COUNT) {
@@ -280,13 +310,20 @@ void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
         return;
     }
     p.tuning = ops->plan->tuning[p.kernel];
-    const bool rows = is_matrows(p.kernel);
-    if (p.tuning.n_values < (rows ? (uint32_t)MATROWS_VALUES : vector ? (uint32_t)MATVEC_VALUES : MATMUL_VALUES)) {
+    const bool rows = is_matrows(p.kernel), coopmat = is_coopmat(p.kernel);
+    if (p.tuning.n_values < (rows      ? (uint32_t)MATROWS_VALUES
+                             : vector  ? (uint32_t)MATVEC_VALUES
+                             : coopmat ? (uint32_t)COOPMAT_VALUES
+                                       : (uint32_t)MATMUL_VALUES)) {
         fail(ops, "sto_op_matmul: the plan has no tuning for the kernel");
         return;
     }
     if (rows || vector) {
         (rows ? record_matrows : record_matvec)(&p, a->x.rows);
+        return;
+    }
+    if (coopmat) {
+        record_coopmat(&p);
         return;
     }
     p.tile_rows = p.tuning.values[0] / p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TM];

@@ -308,6 +308,10 @@ static bool is_vector(enum sto_kernel kernel)
 {
     return strncmp(sto_kernel_get(kernel)->source, "matvec", 6) == 0;
 }
+static bool is_coopmat(enum sto_kernel kernel)
+{
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_COOPMAT) != 0;
+}
 static bool is_q8(enum sto_kernel kernel)
 {
     return strstr(sto_kernel_get(kernel)->source, "_q8") != NULL;
@@ -397,6 +401,9 @@ static void split_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
             const struct sto_weight w = weight_of(&o);
             sto_op_matrows_tuning(tuning, &w, n_cols);
             const uint32_t rows = tuning->values[0] * tuning->values[2], cols = tuning->values[3];
+            sto_verify_dispatch(v, kernel, &args, (n_cols + cols - 1) / cols, (args.rows + rows - 1) / rows, 1);
+        } else if (is_coopmat(kernel)) {
+            const uint32_t *t = tuning->values, rows = t[0] / t[1] / t[7] * t[5] * t[2], cols = t[7] * t[6] * t[3];
             sto_verify_dispatch(v, kernel, &args, (n_cols + cols - 1) / cols, (args.rows + rows - 1) / rows, 1);
         } else {
             const uint32_t rows = tuning->values[0] / tuning->values[4] * tuning->values[2];
@@ -519,6 +526,40 @@ static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
         rounding_case(v, kernel);
 }
 
+/* Another number of matrices in a subgroup's tile than this device's. */
+static void coopmat_tile_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t tm, uint32_t tn, uint32_t n_cols)
+{
+    sto_verify_begin(v, "%u by %u matrices, %u columns", tm, tn, n_cols);
+    struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];
+    t->values[5] = tm;
+    t->values[6] = tn;
+    const struct operands o = begin_product(
+        v, kernel,
+        (struct operands){.n_out = 67, .n_in = row_length(sto_kernel_get(kernel)->weight, 1), .n_cols = n_cols});
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
+/* Edges of tiles: one column more than one matrix, one less than a tile, and several tiles in both directions. */
+static void run_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t n_cols[] = {9, 31, 33, 65, 130}, n_outs[] = {1, 67, 67, 3, 131};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+
+    for (uint32_t i = 0; i < 5; i++)
+        product_case(v, kernel, (struct operands){.n_out = n_outs[i], .n_in = row_length(type, i), .n_cols = n_cols[i],
+                                                  .has_bias = i % 2 != 0, .accumulate = i >= 2});
+    split_case(v, kernel, 9);
+    rounding_case(v, kernel);
+    if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K) {
+        coopmat_tile_case(v, kernel, 1, 1, 17);
+        coopmat_tile_case(v, kernel, 1, 2, 33);
+        coopmat_tile_case(v, kernel, 2, 1, 33);
+    }
+}
+
 /* Another form than this device's, few sums or many, with every way that x and weights may come. */
 static void rows_form_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t rows, uint32_t cols,
                            uint32_t x_from)
@@ -612,6 +653,7 @@ const struct sto_verify_source sto_verify_mat[] = {
     {.source = "matvec_q8.comp", .run = run_vector, .any_workgroup = true},
     {.source = "matmul.comp", .run = run_tiles},
     {.source = "matmul_q8.comp", .run = run_tiles},
+    {.source = "matmul_coopmat.comp", .run = run_coopmat},
     {.source = "matrows.comp", .run = run_rows},
     {.source = NULL},
 };

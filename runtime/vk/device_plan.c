@@ -167,6 +167,28 @@ static enum sto_status choose_subgroup(const struct sto_device_snapshot *s, uint
     return STO_OK;
 }
 
+/* ---- cooperative matrices ---- */
+
+/* The largest size that multiplies f16 by f16 and adds in f32 within a subgroup, of those that the kernels can use: K
+ * divides their 32 elements, loads of 16 bytes are aligned. All zero when there is none. */
+static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    enum { FLOAT16 = 0, FLOAT32 = 1, SCOPE_SUBGROUP = 3 }; /* VkComponentTypeKHR, VkScopeKHR */
+
+    for (uint32_t i = 0; i < s->n_coopmat_shapes; i++) {
+        const uint32_t m = s->coopmat_shapes[i].m, n = s->coopmat_shapes[i].n, k = s->coopmat_shapes[i].k;
+        const bool types = s->coopmat_shapes[i].a_type == FLOAT16 && s->coopmat_shapes[i].b_type == FLOAT16 &&
+                           s->coopmat_shapes[i].c_type == FLOAT32 && s->coopmat_shapes[i].result_type == FLOAT32;
+        const bool sizes = m > 0 && m <= 64 && n > 0 && n <= 64 && (k == 8 || k == 16 || k == 32);
+        if (types && sizes && s->coopmat_shapes[i].scope == SCOPE_SUBGROUP && !s->coopmat_shapes[i].saturating &&
+            m * n * k > p->coopmat.m * p->coopmat.n * p->coopmat.k) {
+            p->coopmat.m = m;
+            p->coopmat.n = n;
+            p->coopmat.k = k;
+        }
+    }
+}
+
 /* ---- kernels ---- */
 
 static bool is_usable(const struct sto_device_plan *p, const struct sto_kernel_info *info)
@@ -191,8 +213,8 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
 {
     for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
         const struct sto_kernel_info *info = sto_kernel_get((enum sto_kernel)i);
-        p->usable[i] = is_usable(p, info);
         sto_tuning_make(&(struct sto_tuning_input){.snapshot = s, .plan = p, .kernel = info}, &p->tuning[i]);
+        p->usable[i] = is_usable(p, info) && sto_tuning_shared_bytes(info, &p->tuning[i]) <= s->max_shared_bytes;
     }
     for (uint32_t i = 0; i < STO_TYPE_COUNT; i++) {
         const enum sto_type type = (enum sto_type)i;
@@ -202,6 +224,9 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
         p->matmul[i] = find_variant(p, "matmul", type);
         p->matmul_f16[i] = find_variant(p, "matmul_f16", type);
+        const enum sto_kernel coopmat = find_variant(p, "matmul_coopmat", type);
+        if (s->kind != STO_DEVICE_CPU && coopmat != STO_KERNEL_COUNT) /* a CPU has no matrix units */
+            p->matmul_f16[i] = coopmat;
         const enum sto_kernel rows = find_variant(p, "matrows", type);
         if (s->kind == STO_DEVICE_CPU && rows != STO_KERNEL_COUNT) /* an invocation is a lane of a vector */
             p->matvec[i] = p->matmul[i] = rows;
@@ -230,7 +255,9 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     out->use_f16 = s->shader_float16 && !o->no_f16;
     out->f16_by_default = out->use_f16 && s->kind != STO_DEVICE_CPU; /* a CPU converts f16 for every product */
     out->use_int_dot = s->int_dot_product && !o->no_int_dot;
-    out->use_coopmat = s->ext_cooperative_matrix && s->n_coopmat_shapes > 0 && s->vulkan_memory_model && !o->no_coopmat;
+    if (s->ext_cooperative_matrix && s->vulkan_memory_model && out->use_f16 && !o->no_coopmat)
+        choose_coopmat(s, out);
+    out->use_coopmat = out->coopmat.m > 0;
     out->use_memory_budget = s->ext_memory_budget;
     out->use_memory_priority = s->ext_memory_priority;
     choose_kernels(s, out);

@@ -33,6 +33,9 @@ struct sto_device_plan {
     uint32_t subgroup_size;        /* what kernels will run with                                      */
     bool require_subgroup_size;
     bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
+    struct {
+        uint32_t m, n, k;
+    } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
     uint64_t device_heap_bytes;
 
     /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. A kernel of matrows.comp stands for both
@@ -41,7 +44,7 @@ struct sto_device_plan {
     enum sto_kernel matvec[STO_TYPE_COUNT];    /* float products, 1 to 8 columns                      */
     enum sto_kernel matvec_q8[STO_TYPE_COUNT]; /* activations in 8 bits, integer dot products         */
     enum sto_kernel matmul[STO_TYPE_COUNT];    /* float products, many columns                        */
-    enum sto_kernel matmul_f16[STO_TYPE_COUNT]; /* operands of f16, sums in f32                          */
+    enum sto_kernel matmul_f16[STO_TYPE_COUNT]; /* operands of f16, sums in f32; on matrix units where they pay */
     bool f16_by_default;                       /* with STO_MATH_AUTO use the matmul_f16 kernels                */
     enum sto_kernel matmul_q8[STO_TYPE_COUNT];
     bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */

@@ -97,6 +97,45 @@ static void tune_matrows(const struct sto_tuning_input *in, struct sto_tuning *t
     t->n_values = 6;
 }
 
+static bool is_coopmat(const struct sto_kernel_info *kernel)
+{
+    return strcmp(kernel->source, "matmul_coopmat.comp") == 0;
+}
+
+uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *t)
+{
+    enum { PITCH_BYTES = 80 }; /* 32 f16 and what keeps rows in different banks */
+
+    if (!is_coopmat(kernel))
+        return 0;
+    const uint32_t subgroups = t->values[0] / t->values[1], m = t->values[2], n = t->values[3];
+    return (subgroups / t->values[7] * t->values[5] * m + t->values[7] * t->values[6] * n) * PITCH_BYTES +
+           subgroups * m * n * 4;
+}
+
+/* Tiles of cooperative matrices: 2 to 4 the device's size, 5 and 6 how many of them a subgroup makes in rows and
+ * columns, 7 subgroups side by side over columns. Four subgroups, each with as square a part as its registers hold,
+ * and less where shared memory asks. */
+static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    const uint32_t subgroup = t->values[1], m = in->plan->coopmat.m, n = in->plan->coopmat.n;
+    const uint32_t sums = has_many_registers(in) ? 128 : 32; /* of an invocation */
+
+    t->values[0] = round_workgroup(in, 4 * subgroup);
+    t->values[2] = m;
+    t->values[3] = n;
+    t->values[4] = in->plan->coopmat.k;
+    t->values[5] = t->values[6] = 4;
+    t->values[7] = t->values[0] >= 4 * subgroup ? 2 : 1;
+    t->n_values = 8;
+    while (t->values[5] * t->values[6] > 1 &&
+           (t->values[5] * t->values[6] * m * n > sums * subgroup ||
+            sto_tuning_shared_bytes(in->kernel, t) > in->snapshot->max_shared_bytes)) {
+        uint32_t *larger = t->values[5] * m > t->values[6] * n || t->values[6] == 1 ? &t->values[5] : &t->values[6];
+        *larger /= 2;
+    }
+}
+
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go
  * over, 0: any. Mesa's CPU driver ends every loop of an invocation once they have gone round 65,535 times together; the
  * decode kernels, which take over beyond, work piece by piece. There a row of 128 should fit in a workgroup: one that
@@ -139,6 +178,7 @@ static const struct {
     {"matvec_q8.comp", tune_matvec},
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
+    {"matmul_coopmat.comp", tune_matmul_coopmat},
     {"matrows.comp", tune_matrows},
     {"attn_prefill.comp", tune_attn_prefill},
     {"sample_max.comp", tune_sample_max},

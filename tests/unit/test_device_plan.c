@@ -13,6 +13,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/vk/device_plan.h"
+#include "runtime/vk/tuning.h"
 
 static struct sto_error err;
 
@@ -195,6 +196,116 @@ static void cpus_work_by_rows(void **state)
     assert_int_equal(p.tuning[STO_KERNEL_matrows_q4_k].values[4], 2); /* no shuffle of four lanes at once */
 }
 
+/* The float kernel for many columns in Q4_K where f16 operands are asked for. */
+static enum sto_kernel f16_product(const struct sto_device_plan *p)
+{
+    return p->matmul_f16[STO_TYPE_Q4_K];
+}
+
+/* Cooperative matrices: the size is one that the device has, a GPU uses them, a CPU driver only has them verified. */
+static void matrix_units_are_used_where_there_are_some(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *snapshot;
+        uint32_t m, n, k;
+        bool used;
+    } cases[] = {{"radv-navi31-sid", 16, 16, 16, true},       {"radv-navi31-trixie", 16, 16, 16, true},
+                 {"radv-gfx1201-sid", 16, 16, 16, true},      {"nvk-192-sid", 16, 16, 16, true},
+                 {"hand-rtx4060-8g-rebar", 16, 16, 16, true}, {"lavapipe-sid", 8, 8, 8, false},
+                 {"radv-navi21-trixie", 0, 0, 0, false},      {"nvk-162-trixie", 0, 0, 0, false},
+                 {"lavapipe-debian12", 0, 0, 0, false},       {"hand-moltenvk-m2", 0, 0, 0, false}};
+    const enum sto_kernel kernel = STO_KERNEL_matmul_coopmat_q4_k;
+    const bool built = sto_kernel_get(kernel)->spirv != NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(cases[i].snapshot, &s);
+        make_plan(&s, NULL, &p);
+        if (p.coopmat.m != cases[i].m || p.coopmat.n != cases[i].n || p.coopmat.k != cases[i].k)
+            fail_msg("%s: matrices of %u x %u x %u", cases[i].snapshot, p.coopmat.m, p.coopmat.n, p.coopmat.k);
+        assert_int_equal(p.use_coopmat, cases[i].m > 0);
+        assert_int_equal(p.usable[kernel], built && cases[i].m > 0);
+        assert_int_equal(f16_product(&p) == kernel, built && cases[i].used);
+        assert_int_not_equal(p.matmul[STO_TYPE_Q4_K], kernel); /* exact products are of f32 */
+        assert_true(p.tuning[kernel].values[0] % p.subgroup_size == 0);
+        assert_true(sto_tuning_shared_bytes(sto_kernel_get(kernel), &p.tuning[kernel]) <= s.max_shared_bytes);
+        make_plan(&s, &(struct sto_plan_options){.no_coopmat = true}, &p);
+        assert_false(p.use_coopmat || p.usable[kernel]);
+        assert_int_not_equal(f16_product(&p), kernel);
+    }
+}
+
+/* Sizes of other types, of another scope, or that the kernels cannot use are passed over; of the others the largest. */
+static void sizes_of_matrices_are_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t shapes[3][9]; /* m n k a b c result saturating scope */
+        uint32_t m, n, k;
+    } cases[] = {
+        {{{8, 8, 16, 0, 0, 1, 1, 0, 3}}, 8, 8, 16},                                                      /* DG2 */
+        {{{8, 8, 16, 0, 0, 0, 0, 0, 3}, {8, 16, 16, 0, 0, 1, 1, 0, 3}}, 8, 16, 16},                      /* Xe2 */
+        {{{16, 8, 16, 0, 0, 1, 1, 0, 3}, {16, 16, 16, 0, 0, 1, 1, 0, 3}, {16, 8, 8, 0, 0, 1, 1, 0, 3}}, 16, 16, 16},
+        {{{16, 16, 16, 0, 0, 0, 0, 0, 3}, {16, 16, 16, 0, 1, 1, 1, 0, 3}, {16, 16, 16, 0, 0, 0, 1, 0, 3}}, 0, 0, 0},
+        {{{16, 16, 16, 0, 0, 1, 1, 0, 2}, {16, 16, 12, 0, 0, 1, 1, 0, 3}, {16, 16, 64, 0, 0, 1, 1, 0, 3}}, 0, 0, 0},
+        {{{16, 16, 32, 3, 3, 5, 5, 0, 3}, {16, 16, 16, 0, 0, 1, 1, 1, 3}, {128, 1, 8, 0, 0, 1, 1, 0, 3}}, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load("hand-intel-arc-a770", &s);
+        s.ext_cooperative_matrix = s.vulkan_memory_model = true;
+        s.n_coopmat_shapes = 3;
+        for (uint32_t j = 0; j < 3; j++) {
+            const uint32_t *from = cases[i].shapes[j];
+            s.coopmat_shapes[j].m = from[0];
+            s.coopmat_shapes[j].n = from[1];
+            s.coopmat_shapes[j].k = from[2];
+            s.coopmat_shapes[j].a_type = from[3];
+            s.coopmat_shapes[j].b_type = from[4];
+            s.coopmat_shapes[j].c_type = from[5];
+            s.coopmat_shapes[j].result_type = from[6];
+            s.coopmat_shapes[j].saturating = from[7] != 0;
+            s.coopmat_shapes[j].scope = from[8];
+        }
+        make_plan(&s, NULL, &p);
+        if (p.coopmat.m != cases[i].m || p.coopmat.n != cases[i].n || p.coopmat.k != cases[i].k)
+            fail_msg("case %u: matrices of %u x %u x %u", (unsigned)i, p.coopmat.m, p.coopmat.n, p.coopmat.k);
+        assert_int_equal(p.use_coopmat, cases[i].m > 0);
+        if (!p.use_coopmat)
+            continue;
+        make_plan(&s, &(struct sto_plan_options){.no_f16 = true}, &p);
+        assert_false(p.use_coopmat);
+        s.vulkan_memory_model = false;
+        make_plan(&s, NULL, &p);
+        assert_false(p.use_coopmat);
+    }
+}
+
+/* Less shared memory means smaller tiles, then none. */
+static void tiles_of_matrices_fit_shared_memory(void **state)
+{
+    (void)state;
+    const enum sto_kernel kernel = STO_KERNEL_matmul_coopmat_q4_k;
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    uint32_t before = UINT32_MAX;
+    for (uint32_t bytes = 49152; bytes >= 8192; bytes /= 2) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load("nvk-192-sid", &s);
+        s.max_shared_bytes = bytes;
+        make_plan(&s, NULL, &p);
+        const struct sto_tuning *t = &p.tuning[kernel];
+        const uint32_t shared = sto_tuning_shared_bytes(info, t);
+        assert_true(t->values[5] >= 1 && t->values[6] >= 1 && shared <= before);
+        assert_true(shared <= bytes || (t->values[5] == 1 && t->values[6] == 1));
+        assert_int_equal(p.usable[kernel], info->spirv != NULL && shared <= bytes);
+        before = shared;
+    }
+    assert_true(before < 12288); /* a tile did become smaller */
+}
+
 static void what_a_device_lacks_is_named(void **state)
 {
     (void)state;
@@ -307,6 +418,9 @@ int main(void)
         cmocka_unit_test(variants_and_tuning_fit_every_device),
         cmocka_unit_test(variants_follow_names_and_options),
         cmocka_unit_test(cpus_work_by_rows),
+        cmocka_unit_test(matrix_units_are_used_where_there_are_some),
+        cmocka_unit_test(sizes_of_matrices_are_chosen),
+        cmocka_unit_test(tiles_of_matrices_fit_shared_memory),
         cmocka_unit_test(what_a_device_lacks_is_named),
         cmocka_unit_test(subgroup_sizes_can_be_asked_for),
         cmocka_unit_test(the_best_device_is_chosen),
