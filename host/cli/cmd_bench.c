@@ -69,7 +69,7 @@ static uint32_t most_new_tokens(const struct job *j)
 }
 
 /* The lists that a sweep goes over, where they were not given: depths doubled up to what the model was trained for (or
- * --ctx), or batches from 1 to 512. */
+ * --ctx), or ubatches from 1 to the longest prompt, at most 512. */
 static enum sto_status make_sweep(struct job *j, struct sto_error *err)
 {
     const struct sto_command_options *o = &j->options->own;
@@ -85,7 +85,8 @@ static enum sto_status make_sweep(struct job *j, struct sto_error *err)
     }
     if (o->sweep == STO_SWEEP_BATCH && o->bench_ubatch.n == 0) {
         j->ubatches.n = 0;
-        for (uint32_t u = 1; u <= MAX_SWEEP_UBATCH; u *= 2)
+        const uint32_t longest = sto_bench_list_max(&j->prompts);
+        for (uint32_t u = 1; u <= MAX_SWEEP_UBATCH && u / 2 < longest; u *= 2)
             j->ubatches.values[j->ubatches.n++] = u;
     }
     if (o->sweep == STO_SWEEP_BATCH && o->bench_generate.n == 0)

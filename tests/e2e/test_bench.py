@@ -145,7 +145,7 @@ def sweeps_are_csv():
     check([int(r["n_depth"]) for r in rows] == [0, 512, 1024, 2048], "depths that fit in 4096: %r" % rows)
     out = good("bench", DEMO, "--sweep", "batch", "-p", "16", "-r", "1").out
     rows = list(csv.DictReader(io.StringIO(out.decode())))
-    check([int(r["n_ubatch"]) for r in rows] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512], "batches: %r" % rows)
+    check([int(r["n_ubatch"]) for r in rows] == [1, 2, 4, 8, 16], "batches: %r" % rows)
     check(all(r["n_gen"] == "0" for r in rows), "generation does not depend on the batch")
     expect_error(strato("bench", DEMO, "--sweep", "context"), 2, "--sweep context", "-d")
 

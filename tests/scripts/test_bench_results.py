@@ -116,6 +116,14 @@ def prompts_are_paired_by_ubatch():
     assert "faster" in compare([[[row([1.0, 1.1, 1.2, 1.3], n_ubatch=64)]], [[row([2.0, 2.1, 2.2, 2.3], n_ubatch=8)]]])
 
 
+def what_differs_is_said_and_does_not_hinder():
+    a, b = [row([1.0, 1.1, 1.2, 1.3])], [row([2.0, 2.1, 2.2, 2.3], type_k="q8_0", gpu_info="another card")]
+    out = compare([[a], [b]])
+    assert "type_k: f16 -> q8_0" in out and "gpu_info: a card -> another card" in out and "faster" in out, out
+    out = compare([[a + b], [b]])
+    assert "only in A: tg128, KV f16" in out and "1.000" in out, out
+
+
 def rubbish_is_one_line():
     with tempfile.TemporaryDirectory() as folder:
         for i, text in enumerate(("", "[]", "[1]", "{", "a,b\n1,2\n", '[{"n_prompt": 1}]', "\xff")):
@@ -172,5 +180,6 @@ def a_throttled_run_is_not_drawn():
 
 
 run(the_test_is_mann_whitneys, a_change_is_told_from_noise, a_throttled_run_is_not_compared,
-    the_peer_stands_in_the_same_table, prompts_are_paired_by_ubatch, rubbish_is_one_line, a_sweep_becomes_a_drawing,
+    the_peer_stands_in_the_same_table, prompts_are_paired_by_ubatch, what_differs_is_said_and_does_not_hinder,
+    rubbish_is_one_line, a_sweep_becomes_a_drawing,
     a_throttled_run_is_not_drawn)
