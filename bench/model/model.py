@@ -36,7 +36,8 @@ class Assumed:
     matrix_share: float = 0.5   # of the matrix rate that a cooperative-matrix kernel reaches
     attention_share: float = 0.2 # of the FP32 rate that attention over a prompt reaches
     small_trips: float = 2.0    # dependent reads in a dispatch of one workgroup per row (norm, RoPE, merge)
-    host_us: float = 20.0       # between two steps that are not queued
+    host_us: float = 0.0        # between two steps; 0: they are queued, as strato run and strato bench do
+    overlap: float = float("inf") # how bounds join: (sum of t^p)^(1/p); infinite: the largest alone counts
     unpack: int = 4             # instructions per word to put high bits to low ones, when each has its plane
 
 
@@ -52,9 +53,11 @@ class Plan:
     dispatches: int = 0    # per layer
 
 
-TODAY = Plan("today", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"), dispatches=13)
+TODAY = Plan("today", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"), dispatches=10)
 FUSED = Plan("6 dispatches", ("q k v", "rope", "attention", "o", "gate up", "down"), dispatches=6)
 LANE_ORDER = replace(FUSED, name="6, x in lane order", x="f32 in lane order")
+INT8_TODAY = Plan("11, int8 (as recorded)", ("norm", "q k v", "rope", "attention", "merge", "quantise", "o", "norm", "gate up",
+                  "act", "down"), "matvec_q8", "q8", dispatches=11)
 INT8 = Plan("8, int8", ("norm", "q k v", "rope", "attention", "o", "norm", "gate up", "down"), "matvec_q8", "q8",
             dispatches=8)
 REPACKED = replace(INT8, name="8, int8, planes", x="q8 in lane order", layout="planes")
@@ -144,6 +147,12 @@ def product_terms(card, matrices, plan, assumed):
     return t
 
 
+def joined(times, p):
+    """The time of bounds that overlap: the largest, or a little more where others come near it."""
+    longest = max(times)
+    return longest if p == float("inf") else longest * sum((t / longest) ** p for t in times) ** (1 / p)
+
+
 @lru_cache(maxsize=None)
 def decode(card, shape, plan, assumed, depth=64):
     """{part: seconds of a token}. A group's time goes to the bound that is the largest there; `depth` tokens of context
@@ -155,7 +164,7 @@ def decode(card, shape, plan, assumed, depth=64):
     def run(matrices):
         terms = product_terms(card, matrices, plan, assumed)
         binding = max(terms, key=terms.get)
-        parts[binding] += terms[binding]
+        parts[binding] += joined(terms.values(), assumed.overlap)
 
     for layer in range(shape.layers):
         at = {m.role: m for m in shapes.layer_matrices(shape, layer)}
@@ -198,41 +207,49 @@ def peer_gap_us(card, assumed):
 # ---- prefill ----
 
 def tile(arch, kernel):
-    """(rows, columns, subgroups) of a workgroup of 64 invocations, 8 side by side over columns (runtime/vk/tuning.c)."""
-    wide = arch.subgroup == 32
-    rows = 8 * (4 if kernel.startswith("matmul_q8") or not wide else 8)
-    return rows, 8 * (4 if kernel.startswith("matmul_q8") else 8), 64 // arch.subgroup
+    """(rows, columns, subgroups) of a workgroup (runtime/vk/tuning.c): 64 invocations, 8 side by side over columns; on
+    matrix units four subgroups, two by two."""
+    wide = arch.subgroup == 32 # registers for large tiles
+    if kernel.startswith("matmul_coopmat"):
+        rows, columns = (128, 128) if wide else (32, 64) if arch.subgroup == 16 else (32, 32)
+        return rows, columns, 4
+    if kernel.startswith("matmul_q8"):
+        return 32, 32, 64 // arch.subgroup
+    return 64 if wide else 32, 64, 64 // arch.subgroup
 
 
-def matmul_terms(card, m, columns, family, assumed):
-    """Seconds of each bound for one matrix over many columns. `decode`: the part of the instructions that is not the inner
-    products: decoding weights, copying x, scales."""
-    arch = architecture(card)
-    flops = 2 * m.elements * columns
-    bandwidth = card.gb_per_s * 1e9 * assumed.dram_share
-    t = {"bytes": (m.bytes + 4 * columns * (m.rows + m.cols)) / bandwidth}
-    if family == "cooperative matrix": # planned: tiles of 128 columns, weights decoded once per tile
-        _, load, _ = loop_of(arch, f"matmul_f16_{m.format.lower()}")
-        trips = m.elements / 32 / arch.subgroup * ceil(columns / 128)
-        t["matrix rate"] = flops / (matrix_tflops(card) * 1e12 * assumed.matrix_share)
-        t["decoding"] = trips * load / (issue_per_s(card) * assumed.tile_share)
-        return t
-    kernel = f"{family}_{m.format.lower()}"
+def tile_loop(arch, kernel):
+    """Instructions of a tile kernel: (outside the loop, in one trip, which is 32 elements of a row: decoding and copying
+    into shared memory, and the products). Of a kernel on matrix units all but the products themselves is decoding."""
+    if kernel.startswith("matmul_coopmat") and (arch.loops, kernel) not in loop_table():
+        outside, load, _ = loop_of(arch, kernel.replace("coopmat", "f16")) # decodes a block per invocation as well
+        return outside, load, 64
     outside, load, inner = loop_of(arch, kernel)
+    return outside, load, 32 * inner
+
+
+def matmul_terms(card, m, columns, family, assumed, decodes=1.0):
+    """Seconds of each bound for one matrix over many columns. `decodes`: how often weights are decoded, against now."""
+    arch, kernel = architecture(card), f"{family}_{m.format.lower()}"
     rows, cols, subgroups = tile(arch, kernel)
+    outside, load, products = tile_loop(arch, kernel)
     waves = ceil(m.rows / rows) * ceil(columns / cols) * subgroups
-    count = waves * (outside + m.cols / 32 * (load + 32 * inner))
-    t["instructions"] = count / (issue_per_s(card) * assumed.tile_share)
-    t["FP32 rate"] = flops / (fp32_tflops(card) * 1e12) if family != "matmul_q8" else 0.0
+    flops, trip = 2 * m.elements * columns, decodes * load + products
+    t = {"bytes": (m.bytes + 4 * columns * (m.rows + m.cols)) / (card.gb_per_s * 1e9 * assumed.dram_share),
+         "instructions": waves * (outside + m.cols / 32 * trip) / (issue_per_s(card) * assumed.tile_share)}
+    if family == "matmul_coopmat":
+        t["matrix rate"] = flops / (matrix_tflops(card) * 1e12 * assumed.matrix_share)
+    elif family == "matmul_f16":
+        t["FP32 rate"] = flops / (fp32_tflops(card) * 1e12)
     return t
 
 
-def prefill(card, shape, family, assumed, columns=512):
+def prefill(card, shape, family, assumed, columns=512, decodes=1.0):
     """{part: seconds of a prompt}; logits of its last token only."""
     parts = {}
     for layer in range(shape.layers):
         for m in shapes.layer_matrices(shape, layer):
-            terms = matmul_terms(card, m, columns, family, assumed)
+            terms = matmul_terms(card, m, columns, family, assumed, decodes)
             binding = max(terms, key=terms.get)
             parts[binding] = parts.get(binding, 0.0) + terms[binding]
     pairs = columns * columns / 2 * shape.layers * shape.heads
@@ -242,12 +259,13 @@ def prefill(card, shape, family, assumed, columns=512):
     return parts
 
 
-def prefill_rate(card, shape, family, assumed, columns=512):
-    return columns / sum(prefill(card, shape, family, assumed, columns).values())
+def prefill_rate(card, shape, family, assumed, columns=512, decodes=1.0):
+    return columns / sum(prefill(card, shape, family, assumed, columns, decodes).values())
 
 
-def planned_prefill(card):
-    return "cooperative matrix" if architecture(card).matrix_flops else "matmul_q8"
+def prefill_family(card):
+    """What the device plan takes for many columns: matrix units where there are any."""
+    return "matmul_coopmat" if architecture(card).matrix_flops else "matmul_f16"
 
 
 # ---- tables ----
@@ -286,26 +304,27 @@ def prefill_table(cards, gaps, assumed):
     for shape in shapes.SHAPES:
         rows = []
         for card in cards:
-            today, planned = prefill(card, shape, "matmul_f16", assumed), planned_prefill(card)
-            rows.append([card.name, f"{prefill_rate(card, shape, 'matmul_f16', assumed):.0f}",
-                         f"{prefill_rate(card, shape, 'matmul_q8', assumed):.0f}",
-                         f"{prefill_rate(card, shape, planned, assumed):.0f}", planned.replace("matmul_q8", "int8"),
-                         f"{fp32_tflops(card):.1f}", f"{matrix_tflops(card):.0f}", largest(today, 1),
-                         largest(prefill(card, shape, planned, assumed))])
+            family = prefill_family(card)
+            rate = lambda f, **more: f"{prefill_rate(card, shape, f, assumed, **more):.0f}"
+            useful = prefill_rate(card, shape, family, assumed) * 2 * shapes.layer_elements(shape) / 1e12
+            rows.append([card.name, family, rate(family), f"{useful:.1f}", rate(family, decodes=0.5), rate("matmul_f16"),
+                         rate("matmul_q8"), f"{fp32_tflops(card):.1f}", f"{matrix_tflops(card):.0f}",
+                         largest(prefill(card, shape, family, assumed))])
         print_table(f"{shape.name}, pp512, tokens/s (gap {assumed.gap_us:g} us)",
-                    ["card", "today (f16 tiles)", "int8 tiles", "planned", "by", "FP32 TFLOP/s", "matrix TFLOP/s",
-                     "bound today", "bound then"], rows)
+                    ["card", "kernel today", "today", "TFLOP/s", "half the decoding", "f16 tiles", "int8 tiles",
+                     "FP32 TFLOP/s", "matrix TFLOP/s", "where today's time goes"], rows)
 
 
 def gains_table(cards, gaps, assumed):
-    steps = [TODAY, FUSED, LANE_ORDER, REPACKED_FLOAT, INT8, REPACKED]
-    for gap in gaps:
-        at = replace(assumed, gap_us=gap)
+    steps = [TODAY, FUSED, LANE_ORDER, REPACKED_FLOAT, INT8_TODAY, INT8, REPACKED]
+    for overlap in (assumed.overlap, 4.0):
+        at = replace(assumed, gap_us=gaps[len(gaps) // 2], overlap=overlap)
         for shape in shapes.SHAPES[:2]:
             rows = [[card.name, f"{decode_rate(card, shape, TODAY, at):.1f}"]
                     + [f"{100 * (decode_rate(card, shape, p, at) / decode_rate(card, shape, TODAY, at) - 1):+.0f} %"
                        for p in steps[1:]] for card in cards]
-            print_table(f"{shape.name}, decode against today, gap {gap:g} us",
+            print_table(f"{shape.name}, decode against today, gap {at.gap_us:g} us, "
+                        + ("bounds overlap fully" if overlap == float("inf") else f"bounds overlap with p = {overlap:g}"),
                         ["card", "today, tokens/s"] + [p.name for p in steps[1:]], rows)
 
 

@@ -22,7 +22,7 @@ import shapes
 
 LLAMA2, QWEN3, QWEN2 = shapes.SHAPES
 CARD = {c.name: c for c in cards.CARDS}
-FREE = replace(model.Assumed(), gap_us=0, small_trips=0, host_us=0, dram_share=1.0)
+FREE = replace(model.Assumed(), gap_us=0, small_trips=0, dram_share=1.0)
 
 
 def near(value, expected, tolerance):
@@ -120,6 +120,14 @@ def predictions_move_the_way_they_must():
             assert model.prefill_rate(card._replace(cores=2 * card.cores), shape, "matmul_f16", some) > prompt
 
 
+def bounds_that_overlap_less_cost_more():
+    assert model.joined([3.0, 1.0], float("inf")) == 3.0
+    near(model.joined([3.0, 4.0], 2.0), 5.0, 1e-12)
+    for card in cards.CARDS:
+        rates = [model.decode_rate(card, LLAMA2, model.TODAY, model.Assumed(overlap=p)) for p in (2.0, 4.0, float("inf"))]
+        assert rates == sorted(rates), rates
+
+
 def a_gap_costs_what_its_groups_cost():
     card, some = CARD["RTX 3060"], model.Assumed()
     seconds = [1 / model.decode_rate(card, LLAMA2, model.TODAY, replace(some, gap_us=g)) for g in (2, 5)]
@@ -145,7 +153,7 @@ def the_program_prints_every_table():
     text = command(sys.executable, "-B", TOP / "bench/model/model.py", "--gap", "3", "--card", "4090").stdout
     for name in ("tg128", "pp512", "decode against today", "Each bound", "Sectors", "llama.cpp"):
         assert name in text, text
-    assert text.count("| RTX 4090 |") == 11, text
+    assert text.count("| RTX 4090 |") == 13, text
     command(sys.executable, "-B", TOP / "bench/model/model.py", "nothing", code=2)
     command(sys.executable, "-B", TOP / "bench/model/model.py", "--card", "nothing", code=2)
 
@@ -155,5 +163,5 @@ run(file_sizes_are_those_that_llama_bench_prints, bytes_of_a_token_are_the_file_
     rates_follow_from_cores_and_clocks, every_card_of_the_published_list_is_there_once,
     lines_are_counted_per_load_instruction, a_load_stays_inside_its_row_but_for_the_last_word,
     planes_ask_for_every_sector_about_once, nothing_reads_faster_than_the_memory, predictions_move_the_way_they_must,
-    a_gap_costs_what_its_groups_cost, the_peers_rate_is_its_share_in_other_words, loops_are_found_in_both_dialects,
+    bounds_that_overlap_less_cost_more, a_gap_costs_what_its_groups_cost, the_peers_rate_is_its_share_in_other_words, loops_are_found_in_both_dialects,
     the_program_prints_every_table)
