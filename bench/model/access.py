@@ -93,7 +93,7 @@ def x_trip(kind, lanes, line, lines_per_clock, bytes_per_clock):
 
 
 def sectors_per_useful(fmt, layout, lanes=32, sector=32):
-    """(bytes of sectors asked of the cache, bytes of sectors asked of memory) per useful byte. The first counts a sector
-    once per load instruction that touches it, the second once per trip."""
+    """(bytes of sectors asked of the cache, bytes of sectors asked of memory) per useful byte. The first counts a
+    sector once per load instruction that touches it, the second once per trip."""
     _, touched, distinct, useful = trip(fmt, layout, lanes, sector, 1, 1 << 30)
     return touched * sector / useful, distinct * sector / useful

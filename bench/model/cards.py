@@ -24,7 +24,8 @@ class Architecture(NamedTuple):
 
 
 # slots and max_subgroups on NVIDIA: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability" (16
-# blocks of 48 warps for 8.6, 24 for 8.9 and 12.0). A one-wave workgroup takes no barrier on AMD, so only waves count there.
+# blocks of 48 warps for 8.6, 24 for 8.9 and 12.0). A one-wave workgroup takes no barrier on AMD, so only waves count
+# there.
 # lines_per_clock on NVIDIA: 4 tags and 16 sectors a clock since Volta (an engineer of NVIDIA in
 # forums.developer.nvidia.com/t/pascal-l1-cache/49571/14). Assumed: one line a clock on AMD and Intel, and
 # bytes_per_clock on all three (128, 64, 64). Intel's vector engines: 16 per core of 8 lanes (Xe), 8 of 16 (Xe2).

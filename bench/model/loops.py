@@ -40,15 +40,15 @@ def disassembly(target, build, lib, kernel):
         done = subprocess.run(
             [lib / "ld-linux-x86-64.so.2", "--library-path", lib, "--preload", lib / f"lib{shim}_noop_drm_shim.so",
              build / "bench/kernels", kernel, "--no-verify", "--columns", columns, "--shape", "4096x4096"],
-            env={**os.environ, **env, "VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "XDG_CACHE_HOME": folder,
-                 "MESA_SHADER_CACHE_DISABLE": "true"},
+            env={**os.environ, **env, "VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd),
+                 "XDG_CACHE_HOME": folder, "MESA_SHADER_CACHE_DISABLE": "true"},
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
     return done.stdout
 
 
 def shaders(text):
-    """Every shader in a dump, as a list of basic blocks: (label, [instruction]). A dump of NAK has each shader at several
-    stages; only the last has delays."""
+    """Every shader in a dump, as a list of basic blocks: (label, [instruction]). A dump of NAK has each shader at
+    several stages; only the last has delays."""
     found = []
     for line in text.split("\n"):
         block = re.match(r"block(?:\.u)? (\d+) (L\d+) ", line) or re.match(r"BB(\d+)(:)$", line)
@@ -131,8 +131,8 @@ def main():
             for kernel in KERNELS:
                 text = disassembly(target, arguments.build.resolve(), arguments.lib.resolve(), kernel)
                 counts = max((count(blocks) for blocks in shaders(text)), default=None)
-                if counts is None and kernel.startswith("matmul_coopmat"): # no matrix unit, or no size that strato can use
-                    continue
+                if counts is None and kernel.startswith("matmul_coopmat"):
+                    continue # no matrix unit, or no size that strato can use
                 if counts is None:
                     raise SystemExit(f"{target[0]}: no disassembly of {kernel}: {text.strip()[-200:]}")
                 writer.writerow([target[0], kernel, *counts])

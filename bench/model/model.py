@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Predicts tokens/s of decode and prefill for cards that nobody here owns, so that somebody who does can prove it wrong.
+"""Predicts tokens/s of decode and prefill for cards that nobody here owns, so that an owner can prove it wrong.
 
 README.md beside this file derives every formula and says what would refute which number. In short:
 
@@ -9,7 +9,8 @@ README.md beside this file derives every formula and says what would refute whic
 
 Reads bench/compilers/*.csv (registers, occupancy, instructions) and loops.csv (instructions of inner loops).
 
-usage: model.py [--gap US,...] [--dram-share X] [--card NAME] [TABLE ...]     tables: decode prefill gains bounds access peers
+usage: model.py [--gap US,...] [--dram-share X] [--card NAME] [TABLE ...]
+tables: decode prefill gains bounds access peers aims (default: all)
 """
 import argparse
 import csv
@@ -50,21 +51,19 @@ class Plan:
     family: str = "matvec" # of kernels
     x: str = "f32"         # how activations lie in memory (access.x_loads)
     layout: str = "packed" # of weights
-    dispatches: int = 0    # per layer
 
 
-TODAY = Plan("today", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"), dispatches=10)
-FUSED = Plan("6 dispatches", ("q k v", "rope", "attention", "o", "gate up", "down"), dispatches=6)
+TODAY = Plan("today", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"))
+FUSED = Plan("6 dispatches", ("q k v", "rope", "attention", "o", "gate up", "down"))
 LANE_ORDER = replace(FUSED, name="6, x in lane order", x="f32 in lane order")
-INT8_TODAY = Plan("11, int8 (as recorded)", ("norm", "q k v", "rope", "attention", "merge", "quantise", "o", "norm", "gate up",
-                  "act", "down"), "matvec_q8", "q8", dispatches=11)
-INT8 = Plan("8, int8", ("norm", "q k v", "rope", "attention", "o", "norm", "gate up", "down"), "matvec_q8", "q8",
-            dispatches=8)
+INT8_TODAY = Plan("11, int8 (as recorded)", ("norm", "q k v", "rope", "attention", "merge", "quantise", "o", "norm",
+                                            "gate up", "act", "down"), "matvec_q8", "q8")
+INT8 = Plan("8, int8", ("norm", "q k v", "rope", "attention", "o", "norm", "gate up", "down"), "matvec_q8", "q8")
 REPACKED = replace(INT8, name="8, int8, planes", x="q8 in lane order", layout="planes")
 REPACKED_FLOAT = replace(LANE_ORDER, name="6, x in lane order, planes", layout="planes")
 HEAD = 4 # small groups around the layers: step, embedding, norm, arg-max
 
-ROWS = 4        # of a workgroup of the matrix-vector kernels with one column (runtime/vk/tuning.c, runtime/ops/matmul.c)
+ROWS = 4 # of a matrix-vector workgroup with one column (runtime/vk/tuning.c, runtime/ops/matmul.c)
 ROLES = {"q", "k", "v", "o", "gate", "up", "down"}
 
 
@@ -92,13 +91,14 @@ def table_row(arch, kernel):
 def loop_of(arch, kernel):
     """(instructions outside the loop, of the loop without its inner loop, of the inner loop).
 
-    Kernels change more often than loops.csv: what the compilers' table has more or fewer instructions is taken to be
-    in the loop. Where no disassembly was had, the part outside the loop and the inner loop are the other compilers'
+    Kernels change more often than loops.csv: where the compilers' table has more or fewer instructions by now, all
+    but the inner loop is scaled to it. Where no disassembly was had, the part outside the loop and the inner loop are the other compilers'
     average."""
     total = int(table_row(arch, kernel).get("instructions") or 0)
     if arch.loops:
         whole, loop, inner = loop_table()[arch.loops, kernel]
-        return whole - loop, max(loop - inner + (total - whole if total else 0), 1), inner
+        scale = total / whole if total else 1.0
+        return (whole - loop) * scale, (loop - inner) * scale, inner
     others = [counts for (_, k), counts in loop_table().items() if k == kernel]
     outside = sum(whole - loop for whole, loop, _ in others) / len(others)
     inner = sum(inner for _, _, inner in others) / len(others)
@@ -219,8 +219,8 @@ def tile(arch, kernel):
 
 
 def tile_loop(arch, kernel):
-    """Instructions of a tile kernel: (outside the loop, in one trip, which is 32 elements of a row: decoding and copying
-    into shared memory, and the products). Of a kernel on matrix units all but the products themselves is decoding."""
+    """Instructions of a tile kernel: (outside the loop, in one trip, which is 32 elements of a row: decoding and
+    copying into shared memory, and the products). Of a kernel on matrix units all counts as decoding."""
     if kernel.startswith("matmul_coopmat") and (arch.loops, kernel) not in loop_table():
         outside, load, _ = loop_of(arch, kernel.replace("coopmat", "f16")) # decodes a block per invocation as well
         return outside, load, 64
@@ -285,8 +285,8 @@ def print_table(title, head, rows):
 def decode_table(cards, gaps, assumed):
     for shape in shapes.SHAPES:
         head = ["card"] + [f"{p.name}, {g:g} us" for p in (TODAY, FUSED) for g in gaps]
-        head += [f"share today, {gaps[0]:g} us", f"share fused, {gaps[0]:g} us", f"where today's time goes, {gaps[-1]:g} us",
-                 f"and fused, {gaps[0]:g} us"]
+        head += [f"share today, {gaps[0]:g} us", f"share fused, {gaps[0]:g} us",
+                 f"where today's time goes, {gaps[-1]:g} us", f"and fused, {gaps[0]:g} us"]
         peer = shape is shapes.SHAPES[0]
         head += ["llama.cpp", "its share"] if peer else []
         rows = []
@@ -307,9 +307,9 @@ def prefill_table(cards, gaps, assumed):
             family = prefill_family(card)
             rate = lambda f, **more: f"{prefill_rate(card, shape, f, assumed, **more):.0f}"
             useful = prefill_rate(card, shape, family, assumed) * 2 * shapes.layer_elements(shape) / 1e12
-            rows.append([card.name, family, rate(family), f"{useful:.1f}", rate(family, decodes=0.5), rate("matmul_f16"),
-                         rate("matmul_q8"), f"{fp32_tflops(card):.1f}", f"{matrix_tflops(card):.0f}",
-                         largest(prefill(card, shape, family, assumed))])
+            rows.append([card.name, family, rate(family), f"{useful:.1f}", rate(family, decodes=0.5),
+                         rate("matmul_f16"), rate("matmul_q8"), f"{fp32_tflops(card):.1f}",
+                         f"{matrix_tflops(card):.0f}", largest(prefill(card, shape, family, assumed))])
         print_table(f"{shape.name}, pp512, tokens/s (gap {assumed.gap_us:g} us)",
                     ["card", "kernel today", "today", "TFLOP/s", "half the decoding", "f16 tiles", "int8 tiles",
                      "FP32 TFLOP/s", "matrix TFLOP/s", "where today's time goes"], rows)
@@ -323,8 +323,8 @@ def gains_table(cards, gaps, assumed):
             rows = [[card.name, f"{decode_rate(card, shape, TODAY, at):.1f}"]
                     + [f"{100 * (decode_rate(card, shape, p, at) / decode_rate(card, shape, TODAY, at) - 1):+.0f} %"
                        for p in steps[1:]] for card in cards]
-            print_table(f"{shape.name}, decode against today, gap {at.gap_us:g} us, "
-                        + ("bounds overlap fully" if overlap == float("inf") else f"bounds overlap with p = {overlap:g}"),
+            how = "fully" if overlap == float("inf") else f"with p = {overlap:g}"
+            print_table(f"{shape.name}, decode against today, gap {at.gap_us:g} us, bounds overlap {how}",
                         ["card", "today, tokens/s"] + [p.name for p in steps[1:]], rows)
 
 
@@ -357,20 +357,37 @@ def bounds_table(cards, gaps, assumed):
                 t = product_terms(card, [shapes.Matrix("o", 12288, 4096, fmt)], plan, assumed)
                 row += [f"{t[bound] / t['memory']:.2f}" for bound in ("instructions", "cache", "latency")]
             rows.append(row)
-        head = [f"{fmt} {bound}" for fmt in ("Q4_0", "Q4_K", "Q6_K", "Q8_0") for bound in ("instr.", "cache", "latency")]
+        formats, bounds = ("Q4_0", "Q4_K", "Q6_K", "Q8_0"), ("instr.", "cache", "latency")
+        head = [f"{fmt} {bound}" for fmt in formats for bound in bounds]
         print_table(f"Each bound of {plan.family} on 12288 x 4096, over the time that memory takes (above 1 it binds)",
                     ["card"] + head, rows)
 
 
+def largest_gap_us(card, shape, plan, assumed, wanted):
+    """The largest gap at which decode still reaches `wanted` of the specified bandwidth; below 0: there is none."""
+    without = sum(decode(card, shape, plan, replace(assumed, gap_us=0.0)).values())
+    allowed = shapes.read_bytes(shape) / (card.gb_per_s * 1e9 * wanted)
+    return (allowed - without) / (shape.layers * len(plan.groups) + HEAD + 1) * 1e6
+
+
+def aims_table(cards, gaps, assumed):
+    rows = []
+    for card in cards:
+        found = [largest_gap_us(card, shape, plan, assumed, 0.85) for shape in shapes.SHAPES for plan in (TODAY, FUSED)]
+        rows.append([card.name, f"{card.gb_per_s:g}"] + [f"{g:.1f}" if g > 0 else "none" for g in found])
+    print_table("The largest gap, in us, at which decode reaches 85 % of the specified bandwidth", ["card", "GB/s"]
+                + [f"{s.name}, {p.name}" for s in shapes.SHAPES for p in (TODAY, FUSED)], rows)
+
+
 def peers_table(cards, gaps, assumed):
-    rows = [[c.name, f"{c.gb_per_s:g}", f"{100 * c.peer_share:.0f} %", f"{peer_rate(c):.1f}", f"{peer_gap_us(c, assumed):.1f}"]
-            for c in cards]
-    print_table(f"llama.cpp on Llama-2-7B Q4_0: share, tokens/s, and the gap that would explain it alone",
+    rows = [[c.name, f"{c.gb_per_s:g}", f"{100 * c.peer_share:.0f} %", f"{peer_rate(c):.1f}",
+             f"{peer_gap_us(c, assumed):.1f}"] for c in cards]
+    print_table("llama.cpp on Llama-2-7B Q4_0: share, tokens/s, and the gap that would explain it alone",
                 ["card", "GB/s", "share", "tokens/s", "gap, us"], rows)
 
 
 TABLES = {"decode": decode_table, "prefill": prefill_table, "gains": gains_table, "bounds": bounds_table,
-          "access": access_table, "peers": peers_table}
+          "access": access_table, "peers": peers_table, "aims": aims_table}
 
 
 def main():

@@ -124,7 +124,8 @@ def bounds_that_overlap_less_cost_more():
     assert model.joined([3.0, 1.0], float("inf")) == 3.0
     near(model.joined([3.0, 4.0], 2.0), 5.0, 1e-12)
     for card in cards.CARDS:
-        rates = [model.decode_rate(card, LLAMA2, model.TODAY, model.Assumed(overlap=p)) for p in (2.0, 4.0, float("inf"))]
+        rates = [model.decode_rate(card, LLAMA2, model.TODAY, model.Assumed(overlap=p))
+                 for p in (2.0, 4.0, float("inf"))]
         assert rates == sorted(rates), rates
 
 
@@ -134,14 +135,22 @@ def a_gap_costs_what_its_groups_cost():
     near(seconds[1] - seconds[0], (32 * 10 + 5) * 3e-6, 1e-6)
 
 
+def the_largest_gap_gives_the_wanted_share():
+    card, some = CARD["RTX 3090"], model.Assumed()
+    gap = model.largest_gap_us(card, QWEN3, model.FUSED, some, 0.8)
+    assert gap > 0
+    near(model.share(card, QWEN3, model.decode_rate(card, QWEN3, model.FUSED, replace(some, gap_us=gap))), 0.8, 1e-9)
+
+
 def the_peers_rate_is_its_share_in_other_words():
     near(model.peer_rate(CARD["RTX 4090"]), 0.71 * 1008 / 3.7513, 0.001)
     near(model.share(CARD["RX 6600"], LLAMA2, model.peer_rate(CARD["RX 6600"])), 0.86, 1e-9)
 
 
 def loops_are_found_in_both_dialects():
-    amd = "disasm:\nBB0:\n\ts_mov_b32 s0, s1  ; 00\n\ts_branch BB2 ; 00\nBB1:\n\tv_add v0, v1 ; 00\n\tv_mul v0, v1 ; 00\n" \
-          "BB2:\n\ts_cmp s0, s1 ; 00\n\ts_cbranch_scc1 BB1 ; 00\nBB3:\n\ts_endpgm ; 00\n"
+    amd = "disasm:\nBB0:\n\ts_mov_b32 s0, s1  ; 00\n\ts_branch BB2 ; 00\n" \
+          "BB1:\n\tv_add v0, v1 ; 00\n\tv_mul v0, v1 ; 00\nBB2:\n" \
+          "\ts_cmp s0, s1 ; 00\n\ts_cbranch_scc1 BB1 ; 00\nBB3:\n\ts_endpgm ; 00\n"
     assert [loops.count(s) for s in loops.shaders(amd)] == [(7, 4, 0)]
     nvidia = "block 0 L0 [] -> {\n r0 = mov // delay=1\n}\nblock 1 L1 [0, 3] -> {\n@p0 bra pT L4 // delay=1\n}\n" \
              "block 2 L2 [1] -> {\n r0 = fadd // delay=1\n@!p0 bra pT L2 // delay=1\n}\n" \
@@ -151,9 +160,9 @@ def loops_are_found_in_both_dialects():
 
 def the_program_prints_every_table():
     text = command(sys.executable, "-B", TOP / "bench/model/model.py", "--gap", "3", "--card", "4090").stdout
-    for name in ("tg128", "pp512", "decode against today", "Each bound", "Sectors", "llama.cpp"):
+    for name in ("tg128", "pp512", "decode against today", "Each bound", "Sectors", "llama.cpp", "largest gap"):
         assert name in text, text
-    assert text.count("| RTX 4090 |") == 13, text
+    assert text.count("| RTX 4090 |") == 14, text
     command(sys.executable, "-B", TOP / "bench/model/model.py", "nothing", code=2)
     command(sys.executable, "-B", TOP / "bench/model/model.py", "--card", "nothing", code=2)
 
@@ -163,5 +172,6 @@ run(file_sizes_are_those_that_llama_bench_prints, bytes_of_a_token_are_the_file_
     rates_follow_from_cores_and_clocks, every_card_of_the_published_list_is_there_once,
     lines_are_counted_per_load_instruction, a_load_stays_inside_its_row_but_for_the_last_word,
     planes_ask_for_every_sector_about_once, nothing_reads_faster_than_the_memory, predictions_move_the_way_they_must,
-    bounds_that_overlap_less_cost_more, a_gap_costs_what_its_groups_cost, the_peers_rate_is_its_share_in_other_words, loops_are_found_in_both_dialects,
+    bounds_that_overlap_less_cost_more, a_gap_costs_what_its_groups_cost, the_largest_gap_gives_the_wanted_share,
+    the_peers_rate_is_its_share_in_other_words, loops_are_found_in_both_dialects,
     the_program_prints_every_table)
