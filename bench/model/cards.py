@@ -1,7 +1,7 @@
 """The cards that the model speaks about: what their makers specify, and what an architecture's core does in a clock.
 
 Nothing here is measured by us. Units: GB/s are 10^9 bytes, MHz the boost clock, MB the last-level cache. Each line's
-`source` says where the figures come from; rates that follow from others (TFLOP/s) are computed, never listed.
+`source` says where its figures, which are the maker's, were looked up; rates that follow from others (TFLOP/s) are computed, never listed.
 """
 from typing import NamedTuple
 
@@ -52,23 +52,20 @@ class Card(NamedTuple):
     source: str
 
 
-_NVIDIA = "NVIDIA's whitepaper and product page"
-_AMD = "AMD's product page"
-_INTEL = "Intel's product page"
 CARDS = [
-    Card("R9700", "rdna4", 64, 2920, 640, 64, 0.91, _AMD + "; Navi 48's 64 CUs and 64 MB: Wikipedia, RDNA 4"),
+    Card("R9700", "rdna4", 64, 2920, 640, 64, 0.91, "64 CUs, 640 GB/s, 64 MB of Navi 48: Wikipedia, RDNA 4; the clock: not checked"),
     Card("RTX 4060 laptop", "ada", 24, 2370, 256, 32, 0.89,
-         _NVIDIA + "; the clock is that of 115 W, 1470 MHz at 35 W: data-check.eu, fpsbench.com"),
-    Card("RX 6600", "rdna2", 28, 2491, 224, 32, 0.86, _AMD + "; cputronic.com, sysrqmts.com"),
-    Card("RTX 4070 Ti", "ada", 60, 2610, 504, 48, 0.84, _NVIDIA),
-    Card("RTX 3060", "ampere", 28, 1777, 360, 3, 0.81, _NVIDIA + "; cholla.mmto.org, pcpartdb.com"),
-    Card("RX 7900 XTX", "rdna3", 96, 2499, 960, 96, 0.76, _AMD + "; cputronic.com, guru3d.com"),
-    Card("RTX 4090", "ada", 128, 2520, 1008, 72, 0.71, _NVIDIA + "; hmc-tech.com, fpsbench.com"),
-    Card("RTX 3090", "ampere", 82, 1695, 936, 6, 0.67, _NVIDIA),
-    Card("Arc B580", "xe2", 20, 2670, 456, 18, 0.59, _INTEL + "; fpsbench.com"),
-    Card("RX 7900 XT", "rdna3", 84, 2394, 800, 80, 0.59, _AMD + "; cputronic.com, guru3d.com"),
-    Card("RTX 5090", "blackwell", 170, 2407, 1792, 96, 0.47, _NVIDIA + "; fpsbench.com, pocketmags.com"),
-    Card("Arc A770", "xe", 32, 2100, 560, 16, 0.36, _INTEL + " (16 GB; the card with 8 GB has 512 GB/s)"),
+         "fpsbench.com; the clock is that of 115 W, 1470 MHz at 35 W: data-check.eu"),
+    Card("RX 6600", "rdna2", 28, 2491, 224, 32, 0.86, "cputronic.com, sysrqmts.com"),
+    Card("RTX 4070 Ti", "ada", 60, 2610, 504, 48, 0.84, "fpsbench.com"),
+    Card("RTX 3060", "ampere", 28, 1777, 360, 3, 0.81, "cholla.mmto.org, pcpartdb.com"),
+    Card("RX 7900 XTX", "rdna3", 96, 2499, 960, 96, 0.76, "cputronic.com, guru3d.com"),
+    Card("RTX 4090", "ada", 128, 2520, 1008, 72, 0.71, "hmc-tech.com"),
+    Card("RTX 3090", "ampere", 82, 1695, 936, 6, 0.67, "holynerdvana.blogspot.com (a copy of Tom's Hardware's table)"),
+    Card("Arc B580", "xe2", 20, 2670, 456, 18, 0.59, "fpsbench.com"),
+    Card("RX 7900 XT", "rdna3", 84, 2394, 800, 80, 0.59, "cputronic.com, guru3d.com"),
+    Card("RTX 5090", "blackwell", 170, 2407, 1792, 96, 0.47, "fpsbench.com, pocketmags.com"),
+    Card("Arc A770", "xe", 32, 2100, 560, 16, 0.36, "fpsbench.com, techpowerup.com but for the bandwidth: 17.5 Gbit/s times 256 bits, not checked (other tables: 512)"),
 ]
 
 
