@@ -1,7 +1,8 @@
 """The cards that the model speaks about: what their makers specify, and what an architecture's core does in a clock.
 
 Nothing here is measured by us. Units: GB/s are 10^9 bytes, MHz the boost clock, MB the last-level cache. Each line's
-`source` says where its figures, which are the maker's, were looked up; rates that follow from others (TFLOP/s) are computed, never listed.
+`source` says where its figures, which are the maker's, were looked up; rates that follow
+from others (TFLOP/s) are computed, never listed.
 """
 from typing import NamedTuple
 
@@ -53,7 +54,8 @@ class Card(NamedTuple):
 
 
 CARDS = [
-    Card("R9700", "rdna4", 64, 2920, 640, 64, 0.91, "64 CUs, 640 GB/s, 64 MB of Navi 48: Wikipedia, RDNA 4; the clock: not checked"),
+    Card("R9700", "rdna4", 64, 2920, 640, 64, 0.91,
+         "64 CUs, 640 GB/s, 64 MB of Navi 48: Wikipedia, RDNA 4; the clock: not checked"),
     Card("RTX 4060 laptop", "ada", 24, 2370, 256, 32, 0.89,
          "fpsbench.com; the clock is that of 115 W, 1470 MHz at 35 W: data-check.eu"),
     Card("RX 6600", "rdna2", 28, 2491, 224, 32, 0.86, "cputronic.com, sysrqmts.com"),
@@ -65,7 +67,8 @@ CARDS = [
     Card("Arc B580", "xe2", 20, 2670, 456, 18, 0.59, "fpsbench.com"),
     Card("RX 7900 XT", "rdna3", 84, 2394, 800, 80, 0.59, "cputronic.com, guru3d.com"),
     Card("RTX 5090", "blackwell", 170, 2407, 1792, 96, 0.47, "fpsbench.com, pocketmags.com"),
-    Card("Arc A770", "xe", 32, 2100, 560, 16, 0.36, "fpsbench.com, techpowerup.com but for the bandwidth: 17.5 Gbit/s times 256 bits, not checked (other tables: 512)"),
+    Card("Arc A770", "xe", 32, 2100, 560, 16, 0.36,
+         "fpsbench.com but for the bandwidth: 17.5 Gbit/s times 256 bits on the card with 16 GB, not checked"),
 ]
 
 

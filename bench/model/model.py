@@ -92,8 +92,8 @@ def loop_of(arch, kernel):
     """(instructions outside the loop, of the loop without its inner loop, of the inner loop).
 
     Kernels change more often than loops.csv: where the compilers' table has more or fewer instructions by now, all
-    but the inner loop is scaled to it. Where no disassembly was had, the part outside the loop and the inner loop are the other compilers'
-    average."""
+    but the inner loop is scaled to it. Where no disassembly was had, the part outside the loop and the inner loop are
+    the other compilers' average."""
     total = int(table_row(arch, kernel).get("instructions") or 0)
     if arch.loops:
         whole, loop, inner = loop_table()[arch.loops, kernel]
