@@ -217,10 +217,10 @@ static void readings_add_up(void **state)
     const struct sto_gpu_facts readings[] = {
         {.core_mhz = 2000, .power_w = 100, .temperature_c = 60, .pcie_gt_per_s = 2.5, .pcie_lanes = 16,
          .limits_known = true},
-        {.core_mhz = 2600, .power_w = 300, .temperature_c = 70, .pcie_gt_per_s = 16, .pcie_lanes = 16,
-         .limits_known = true, .limits = STO_GPU_POWER_LIMIT, .power_limit_w = 310},
         {.core_mhz = 2300, .power_w = 200, .temperature_c = 65, .pcie_gt_per_s = 16, .pcie_lanes = 16,
          .limits_known = true},
+        {.core_mhz = 2600, .power_w = 300, .temperature_c = 70, .pcie_gt_per_s = 16, .pcie_lanes = 16,
+         .limits_known = true, .limits = STO_GPU_POWER_LIMIT, .power_limit_w = 310},
     };
     struct sto_gpu_summary s = {0};
     for (size_t i = 0; i < 3; i++)
