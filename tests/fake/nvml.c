@@ -10,23 +10,21 @@ enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6 };
 static int initialised;
 static int card; /* its address is the handle */
 
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int nvmlInit_v2(void);
-EXPORT int nvmlShutdown(void);
-EXPORT int nvmlDeviceGetHandleByPciBusId_v2(const char *bus_id, void **device);
-EXPORT int nvmlSystemGetDriverVersion(char *text, unsigned size);
-EXPORT int nvmlDeviceGetClockInfo(void *device, int kind, unsigned *value);
-EXPORT int nvmlDeviceGetMaxClockInfo(void *device, int kind, unsigned *value);
-EXPORT int nvmlDeviceGetTemperature(void *device, int kind, unsigned *value);
-EXPORT int nvmlDeviceGetPowerUsage(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetCurrPcieLinkWidth(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetCurrPcieLinkGeneration(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetMemoryBusWidth(void *device, unsigned *value);
-EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *value);
+int nvmlInit_v2(void);
+int nvmlShutdown(void);
+int nvmlDeviceGetHandleByPciBusId_v2(const char *bus_id, void **device);
+int nvmlSystemGetDriverVersion(char *text, unsigned size);
+int nvmlDeviceGetClockInfo(void *device, int kind, unsigned *value);
+int nvmlDeviceGetMaxClockInfo(void *device, int kind, unsigned *value);
+int nvmlDeviceGetTemperature(void *device, int kind, unsigned *value);
+int nvmlDeviceGetPowerUsage(void *device, unsigned *value);
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned *value);
+int nvmlDeviceGetCurrPcieLinkWidth(void *device, unsigned *value);
+int nvmlDeviceGetCurrPcieLinkGeneration(void *device, unsigned *value);
+int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *value);
+int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *value);
+int nvmlDeviceGetMemoryBusWidth(void *device, unsigned *value);
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *value);
 
 int nvmlInit_v2(void)
 {
