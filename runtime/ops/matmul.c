@@ -264,21 +264,36 @@ static bool is_coopmat(enum sto_kernel kernel)
     return (sto_kernel_get(kernel)->needs & STO_NEEDS_COOPMAT) != 0;
 }
 
-/* Few columns: a narrower tile computes less that nobody asked for. */
-void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t cols)
+static void coopmat_tile(const struct sto_tuning *t, uint32_t *rows, uint32_t *cols)
 {
-    uint32_t *v = tuning->values;
-    while (v[COOPMAT_TN] > 1 && v[COOPMAT_ACROSS] * v[COOPMAT_TN] / 2 * v[COOPMAT_N] >= cols)
-        v[COOPMAT_TN] /= 2;
+    const uint32_t *v = t->values;
+
+    *rows = v[0] / v[1] / v[COOPMAT_ACROSS] * v[COOPMAT_TM] * v[COOPMAT_M];
+    *cols = v[COOPMAT_ACROSS] * v[COOPMAT_TN] * v[COOPMAT_N];
+}
+
+/* Few columns: a narrower tile computes less that nobody asked for. Few tiles: smaller ones keep more of the device
+ * busy, at the price of decoding weights and x more often. */
+void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t rows, uint32_t cols)
+{
+    enum { FEW_GROUPS = 64, LEAST = 2 };
+    uint32_t *tm = &tuning->values[COOPMAT_TM], *tn = &tuning->values[COOPMAT_TN], tile_rows, tile_cols;
+
+    coopmat_tile(tuning, &tile_rows, &tile_cols);
+    while (*tn > 1 && tile_cols / 2 >= cols) {
+        *tn /= 2;
+        tile_cols /= 2;
+    }
+    while ((*tm > LEAST || *tn > LEAST) && ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) < FEW_GROUPS) {
+        *(*tm >= *tn ? tm : tn) /= 2;
+        coopmat_tile(tuning, &tile_rows, &tile_cols);
+    }
 }
 
 static void record_coopmat(struct product *p)
 {
-    const uint32_t *v = p->tuning.values;
-
-    sto_op_coopmat_tuning(&p->tuning, p->cols);
-    p->tile_rows = v[0] / v[1] / v[COOPMAT_ACROSS] * v[COOPMAT_TM] * v[COOPMAT_M];
-    p->tile_cols = v[COOPMAT_ACROSS] * v[COOPMAT_TN] * v[COOPMAT_N];
+    sto_op_coopmat_tuning(&p->tuning, p->a->w.rows, p->cols);
+    coopmat_tile(&p->tuning, &p->tile_rows, &p->tile_cols);
     if (p->ops->plan->f16_by_default) /* not on a CPU */
         p->max_flops = MAX_MATRIX_FLOPS;
     record_columns(p);

@@ -110,11 +110,30 @@ static void deterministic_takes_few_columns_at_a_time(void **state)
         assert_true(together == 1 && alone >= (33 + 7) / 8);
 }
 
+/* Tiles of cooperative matrices: 128 by 128 where there is work for many, narrower for few columns, smaller for few
+ * tiles, never below 2 by 2 matrices unless columns are fewer. */
+static void tiles_of_matrices_follow_the_shape(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t rows, cols, tm, tn;
+    } cases[] = {{4096, 512, 4, 4}, {12288, 512, 4, 4}, {4096, 64, 2, 2}, {12288, 64, 4, 2}, {12288, 32, 4, 1},
+                 {12288, 9, 4, 1},  {1024, 512, 2, 4},  {1024, 128, 2, 2}, {151936, 33, 4, 2}, {67, 9, 2, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_tuning t = {.values = {128, 32, 16, 16, 16, 4, 4, 2}, .n_values = 8};
+        sto_op_coopmat_tuning(&t, cases[i].rows, cases[i].cols);
+        if (t.values[5] != cases[i].tm || t.values[6] != cases[i].tn)
+            fail_msg("%u rows, %u columns: %u by %u matrices", cases[i].rows, cases[i].cols, t.values[5], t.values[6]);
+        assert_true(t.values[0] == 128 && t.values[2] == 16 && t.values[7] == 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_products_are_one_dispatch),
         cmocka_unit_test(large_products_are_cut),
+        cmocka_unit_test(tiles_of_matrices_follow_the_shape),
         cmocka_unit_test(deterministic_takes_few_columns_at_a_time),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
