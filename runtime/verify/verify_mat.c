@@ -655,5 +655,6 @@ const struct sto_verify_source sto_verify_mat[] = {
     {.source = "matmul_q8.comp", .run = run_tiles},
     {.source = "matmul_coopmat.comp", .run = run_coopmat},
     {.source = "matrows.comp", .run = run_rows},
+    {.source = "matrows_q8.comp", .run = run_rows},
     {.source = NULL},
 };

@@ -230,6 +230,9 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         const enum sto_kernel rows = find_variant(p, "matrows", type);
         if (s->kind == STO_DEVICE_CPU && rows != STO_KERNEL_COUNT) /* an invocation is a lane of a vector */
             p->matvec[i] = p->matmul[i] = rows;
+        const enum sto_kernel rows_q8 = find_variant(p, "matrows_q8", type);
+        if (s->kind == STO_DEVICE_CPU && rows_q8 != STO_KERNEL_COUNT)
+            p->matvec_q8[i] = p->matmul_q8[i] = rows_q8;
     }
 }
 

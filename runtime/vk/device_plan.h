@@ -38,8 +38,8 @@ struct sto_device_plan {
     } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
     uint64_t device_heap_bytes;
 
-    /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. A kernel of matrows.comp stands for both
-     * matvec and matmul. */
+    /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. A kernel of matrows*.comp stands for
+     * both matvec and matmul. */
     enum sto_kernel embed[STO_TYPE_COUNT];
     enum sto_kernel matvec[STO_TYPE_COUNT];    /* float products, 1 to 8 columns                      */
     enum sto_kernel matvec_q8[STO_TYPE_COUNT]; /* activations in 8 bits, integer dot products         */

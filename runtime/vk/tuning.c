@@ -180,6 +180,7 @@ static const struct {
     {"matmul_q8.comp", tune_matmul_q8},
     {"matmul_coopmat.comp", tune_matmul_coopmat},
     {"matrows.comp", tune_matrows},
+    {"matrows_q8.comp", tune_matrows},
     {"attn_prefill.comp", tune_attn_prefill},
     {"sample_max.comp", tune_sample_max},
     {"sample_pick.comp", tune_sample_pick},

@@ -152,6 +152,10 @@ static void variants_follow_names_and_options(void **state)
             (void)snprintf(name, sizeof name, "matrows_%s", type);
             assert_int_equal(p.matvec[t], sto_kernel_by_name(name));
             assert_int_equal(p.matmul[t], sto_kernel_by_name(name));
+            (void)snprintf(name, sizeof name, "matrows_q8_%s", type);
+            const enum sto_kernel q8 = without == 0 ? sto_kernel_by_name(name) : STO_KERNEL_COUNT;
+            assert_int_equal(p.matvec_q8[t], q8);
+            assert_int_equal(p.matmul_q8[t], q8);
             assert_false(p.f16_by_default); /* a CPU driver: slower than f32 */
         }
         for (uint32_t k = 0; k < STO_KERNEL_COUNT && without != 0; k++)

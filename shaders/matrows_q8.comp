@@ -1,0 +1,154 @@
+// matrows_q8.comp: y = W x for any number of columns, x in 8 bits, integer dot products, sums of blocks in f32: where
+// an invocation is a lane of a CPU's vector.
+//   W [n_out, n_in] a packed format    x as quantize_q8 wrote it    y [n_cols, n_out] f32
+// As matrows.comp in all but the products, in what is said there and in its tuning.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int32 : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint WORKGROUP = 32u;
+layout(constant_id = 1) const uint SUBGROUP = 32u;
+layout(constant_id = 2) const uint ROWS = 1u;
+layout(constant_id = 3) const uint COLS = 32u;
+layout(constant_id = 4) const uint X_FROM = 0u;
+layout(constant_id = 5) const bool LOAD_BY_ROWS = false;
+const uint X_UNIFORM = 0u, X_SHUFFLE = 1u, X_BROADCAST = 2u;
+const uint SUMS = ROWS * COLS;
+#define LOAD_BY_LANE 1
+#include "lib/mat.glsl"
+#include "lib/dot.glsl"
+
+// Parts of a packed block in one round of the loop: all where there are few sums, so that they share loads.
+const uint PARTS = SUMS <= 8u ? BLOCK_PARTS : 1u;
+// Lanes that hold x, and how many of a block's eight words each has.
+const uint HOLDERS = SUBGROUP < 8u ? SUBGROUP : 8u;
+const uint HELD = 8u / HOLDERS;
+const uint TILE = WORKGROUP * ROWS;
+const uint ONES = 0x01010101u;
+
+// The eight words of block b in the column that begins at byte `column` of x.
+void get_x(uint column, uint b, out uint x[8])
+{
+    const uint64_t address = args.x + uint64_t(column + 32u * b);
+    if (X_FROM == X_UNIFORM) {
+        const uvec4 x0 = ReadUvec4(address).v, x1 = ReadUvec4(address + 16ul).v;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            x[i] = x0[i];
+            x[4u + i] = x1[i];
+        }
+        return;
+    }
+    uint held[HELD];
+    [[unroll]] for (uint i = 0u; i < HELD; i++)
+        held[i] = ReadU32(address + uint64_t(4u * (gl_SubgroupInvocationID % HOLDERS + i * HOLDERS))).v;
+    [[unroll]] for (uint i = 0u; i < 8u; i++)
+        x[i] = X_FROM == X_SHUFFLE ? subgroupShuffle(held[i / HOLDERS], i % HOLDERS)
+                                   : subgroupBroadcast(held[i / HOLDERS], i % HOLDERS);
+}
+
+// A block of every row and one column into the sums.
+void add_column(Block k[ROWS], uint column, uint b, uint c, precise inout float acc[SUMS])
+{
+    uint x[8];
+    get_x(column, b, x);
+    const uint64_t scale_at = args.x + uint64_t(column + args.n_in + 8u * b);
+    const vec2 scale = uintBitsToFloat(unpackUint2x32(ReadU64(scale_at).v));
+#if BLOCK_SCALES == 2 && BLOCK_MIN
+    int sum0 = 0, sum1 = 0;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        sum0 += sdot(ONES, x[i]);
+        sum1 += sdot(ONES, x[4u + i]);
+    }
+#endif
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        int dot0 = 0, dot1 = 0;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            dot0 += sdot(k[r].q[i], x[i]);
+            dot1 += sdot(k[r].q[4u + i], x[4u + i]);
+        }
+        precise float sum = acc[r * COLS + c];
+#if BLOCK_SCALES == 2
+        precise float part = k[r].d.x * float(dot0);
+        part = fma(k[r].d.y, float(dot1), part);
+#if BLOCK_MIN
+        part = fma(k[r].m.x, float(sum0), part);
+        part = fma(k[r].m.y, float(sum1), part);
+#endif
+        sum = fma(part, scale.x, sum);
+#else
+        precise float part = k[r].d.x * float(dot0 + dot1);
+        sum = fma(part, scale.x, sum);
+#if BLOCK_MIN
+        sum = fma(k[r].m.x, scale.y, sum);
+#endif
+#endif
+        acc[r * COLS + c] = sum;
+    }
+}
+
+// Part s of the packed block that b0 is the first part of, in the row that begins at byte `row` of the matrix.
+void load_block(uint64_t base, uint row, uint b0, uint s, out Block k)
+{
+    const uint64_t place = LOAD_BY_ROWS ? base + uint64_t(row) : base;
+    const uint offset = LOAD_BY_ROWS ? 0u : row;
+    const uint part = PARTS == BLOCK_PARTS ? s : b0 % BLOCK_PARTS;
+    block_part(place, offset + b0 / BLOCK_PARTS * BLOCK_BYTES, part, k);
+}
+
+// A column beyond the last is the last again: its sums are the same, and so is what is stored twice.
+void store(uint row, uint cols[COLS], float acc[COLS])
+{
+    const float bias = (args.flags & FLAG_BIAS) != 0u ? read_f32(args.bias, row) : 0.0;
+    precise float sum[COLS];
+    [[unroll]] for (uint c = 0u; c < COLS; c++)
+        sum[c] = acc[c] + bias;
+    if ((args.flags & FLAG_ACCUMULATE) != 0u) {
+        [[unroll]] for (uint c = 0u; c < COLS; c++)
+            sum[c] += load_f32(args.y, cols[c] * args.y_stride + row);
+    }
+    [[unroll]] for (uint c = 0u; c < COLS; c++)
+        store_f32(args.y, cols[c] * args.y_stride + row, sum[c]);
+}
+
+void main()
+{
+    // Where less than a group's rows are left, it goes over some of the group's before it again, and leaves them alone.
+    const uint own = args.row0 + gl_WorkGroupID.y * TILE, end = args.row0 + args.rows;
+    const uint first = args.n_out < TILE ? 0u : min(own, args.n_out - TILE);
+    const uint lane_row = LOAD_BY_ROWS ? 0u : gl_SubgroupInvocationID, bytes = row_bytes(args.n_in);
+    const uint64_t base = weights_base();
+    uint rows[ROWS], cols[COLS], columns[COLS];
+    [[unroll]] for (uint l = 0u; l < SUBGROUP; l++)
+        row_offset[l] = min(l, args.n_out - 1u) * bytes;
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        rows[r] = min(first + r * WORKGROUP + lane_row, args.n_out - 1u) * bytes;
+    [[unroll]] for (uint c = 0u; c < COLS; c++) {
+        cols[c] = min(gl_WorkGroupID.x * COLS + c, args.n_cols - 1u);
+        columns[c] = q8_column(cols[c]);
+    }
+    precise float acc[SUMS];
+    [[unroll]] for (uint i = 0u; i < SUMS; i++)
+        acc[i] = 0.0;
+
+    for (uint b0 = 0u; b0 < args.n_in / 32u; b0 += PARTS) {
+        [[unroll]] for (uint s = 0u; s < PARTS; s++) {
+            Block k[ROWS];
+            [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                load_block(base, rows[r], b0, s, k[r]);
+            [[unroll]] for (uint c = 0u; c < COLS; c++)
+                add_column(k, columns[c], b0 + s, c, acc);
+        }
+    }
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        const uint row = first + r * WORKGROUP + gl_SubgroupInvocationID;
+        float sums[COLS];
+        [[unroll]] for (uint c = 0u; c < COLS; c++)
+            sums[c] = acc[r * COLS + c];
+        if (row >= own && row < end)
+            store(row, cols, sums);
+    }
+}
