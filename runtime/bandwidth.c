@@ -106,9 +106,10 @@ static enum sto_status create(struct meter *m, struct sto_error *err)
     if (m->bytes == 0)
         return sto_fail(err, STO_ERR_NO_FIT, "no room on %s to measure its memory", sto_device_name(m->device));
     const uint64_t groups = (m->bytes + bytes_per_read_group(m) - 1) / bytes_per_read_group(m);
+    const uint64_t sums_bytes = groups * sto_device_get_plan(m->device)->tuning[STO_KERNEL_read_sum].values[0] * 4;
     if ((status = sto_buffer_create(m->device, STO_MEMORY_DEVICE, m->bytes, "measuring", &m->a, err)) != STO_OK ||
         (status = sto_buffer_create(m->device, STO_MEMORY_DEVICE, m->bytes, "measuring", &m->b, err)) != STO_OK ||
-        (status = sto_buffer_create(m->device, STO_MEMORY_DEVICE, groups * 4, "measuring", &m->sums, err)) != STO_OK)
+        (status = sto_buffer_create(m->device, STO_MEMORY_DEVICE, sums_bytes, "measuring", &m->sums, err)) != STO_OK)
         return status;
     for (int k = 0; k < N_KINDS; k++) {
         if ((status = sto_recording_create(m->device, &m->recordings[k], err)) != STO_OK)
@@ -169,7 +170,7 @@ enum sto_status sto_bandwidth_measure(struct sto_device *device, struct sto_band
     }
     const double bytes = (double)m.bytes;
     out->bytes = m.bytes;
-    out->read_gb_per_s = rate(&m, READ, bytes);
+    out->read_gb_per_s = rate(&m, READ, bytes + (double)m.sums.bytes);
     out->copy_gb_per_s = larger(rate(&m, COPY, 2.0 * bytes), rate(&m, COPY_KERNEL, 2.0 * bytes));
     out->fill_gb_per_s = rate(&m, FILL, bytes);
     out->best_gb_per_s = larger(out->read_gb_per_s, larger(out->copy_gb_per_s, out->fill_gb_per_s));

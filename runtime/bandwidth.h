@@ -5,7 +5,7 @@
 #include "runtime/strato.h"
 
 struct sto_bandwidth {
-    double read_gb_per_s;  /* a kernel reads                                                  */
+    double read_gb_per_s;  /* a kernel reads, and writes a sum per invocation, which counts    */
     double copy_gb_per_s;  /* bytes read plus bytes written, by the driver's copy or a kernel */
     double fill_gb_per_s;  /* the driver writes                                               */
     double best_gb_per_s;  /* the largest of these                                            */

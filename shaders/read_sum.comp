@@ -1,12 +1,11 @@
-// read_sum.comp: y[g] = the sum of the words that workgroup g reads: WORKGROUP * LOADS units of 16 bytes, one range
-// after the other. Measures how fast memory can be read: nothing else is done with what is read.
-//   x  uint32 [units, 4]    y  uint32 [workgroups]
-// Tuning: WORKGROUP, 2 LOADS (units that an invocation reads).
+// read_sum.comp: y[g, i] = the sum of the words that invocation i of workgroup g reads: LOADS units of 16 bytes,
+// WORKGROUP units apart; workgroups read one range after the other. Measures how fast memory can be read: nothing else
+// is done with what is read, and nothing is shared, so that no driver has to make invocations wait for each other.
+//   x  uint32 [units, 4]    y  uint32 [workgroups, WORKGROUP]
+// Tuning: WORKGROUP, 2 LOADS.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int32 : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require
 
 layout(constant_id = 0) const uint WORKGROUP = 64;
@@ -17,8 +16,6 @@ layout(local_size_x_id = 0) in;
 #include "shared/args.h"
 
 layout(push_constant) uniform Push { ReadSumArgs args; };
-
-shared uint parts[(WORKGROUP + 3) / 4]; // one per subgroup
 
 void main()
 {
@@ -36,14 +33,6 @@ void main()
         for (uint i = gl_LocalInvocationIndex; i < left; i += WORKGROUP)
             sums += load128(x, i * 16u);
     }
-    uint sum = subgroupAdd(sums.x + sums.y + sums.z + sums.w);
-    if (subgroupElect())
-        parts[gl_SubgroupID] = sum;
-    barrier();
-    if (gl_LocalInvocationIndex != 0u)
-        return;
-    sum = 0u;
-    for (uint i = 0u; i < gl_NumSubgroups; i++)
-        sum += parts[i];
-    store_u32(args.y, group * 4u, sum);
+    const uint64_t y = args.y + uint64_t(group) * uint64_t(WORKGROUP * 4u);
+    store_u32(y, gl_LocalInvocationIndex * 4u, sums.x + sums.y + sums.z + sums.w);
 }

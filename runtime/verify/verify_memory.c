@@ -76,21 +76,21 @@ static void run_random_fill(struct sto_verifier *v, enum sto_kernel kernel)
 static void sum_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t units)
 {
     const struct sto_tuning *tuning = &sto_verify_plan(v)->tuning[kernel];
-    const uint32_t per_group = tuning->values[0] * tuning->values[2] * 4;
-    const uint32_t words = units * 4, groups = (words + per_group - 1) / per_group;
+    const uint32_t workgroup = tuning->values[0], per_group = workgroup * tuning->values[2];
+    const uint32_t words = units * 4, groups = (units + per_group - 1) / per_group;
 
     sto_verify_begin(v, "%u units", units);
-    uint32_t *x = sto_verify_alloc(v, words, sizeof *x), *want = sto_verify_alloc(v, groups, sizeof *want);
+    uint32_t *x = sto_verify_alloc(v, words, sizeof *x), *want = sto_verify_alloc(v, groups * workgroup, sizeof *want);
     for (uint32_t i = 0; i < words; i++) {
         x[i] = sto_verify_random(v);
-        want[i / per_group] += x[i];
+        want[i / 4 / per_group * workgroup + i / 4 % workgroup] += x[i]; /* per_group is a multiple of workgroup */
     }
     const struct sto_verify_range xs = sto_verify_input(v, "x", x, words * sizeof *x);
-    const struct sto_verify_range y = sto_verify_output(v, "y", groups * sizeof *want);
+    const struct sto_verify_range y = sto_verify_output(v, "y", groups * workgroup * sizeof *want);
     const struct ReadSumArgs args = {.x = xs.address, .y = y.address, .units = units};
     sto_verify_dispatch(v, kernel, &args, (groups + 1) / 2, 2, 1);
     sto_verify_run(v);
-    sto_verify_compare_bytes(v, y, 0, want, groups * sizeof *want);
+    sto_verify_compare_bytes(v, y, 0, want, groups * workgroup * sizeof *want);
     sto_verify_end(v);
 }
 

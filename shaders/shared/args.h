@@ -177,11 +177,11 @@ struct RandomFillArgs {
     uint32_t seed_high;
 };
 
-/* y[g] = sum of the words that workgroup g reads */
+/* y[g, i] = sum of the words that invocation i of workgroup g reads */
 struct ReadSumArgs {
-    uint64_t x;     /* 16-byte aligned             */
-    uint64_t y;     /* uint32 [workgroups]         */
-    uint32_t units; /* of 16 bytes, below 2^28 */
+    uint64_t x;     /* 16-byte aligned                 */
+    uint64_t y;     /* uint32 [workgroups, their size] */
+    uint32_t units; /* of 16 bytes, below 2^28         */
     uint32_t reserved;
 };
 
