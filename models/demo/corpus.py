@@ -3,7 +3,7 @@
     rng --> story / question / statement --> document [(text, weight), ...] --> token rows [n_rows, n_seq]
 
 A weight is how much a segment counts in the loss: what a user says is not for the model to predict (0), and the few
-tokens of a short answer (ANSWER_WEIGHT) must not drown in the stories' (1).
+tokens of a short answer must not drown in the stories' (1), least of all its last word, which is what was asked.
 The held-out documents come from another seed and, for questions, from the held-out side of every split.
 """
 import random
@@ -14,7 +14,7 @@ import stories
 
 CHAT = "<|im_start|>%s\n%s<|im_end|>\n"
 ANSWER = "<|im_start|>assistant\n"
-ANSWER_WEIGHT = 3.0
+ANSWER_WEIGHT, LAST_WORD_WEIGHT = 2.0, 8.0
 
 
 def chat_prompt(question):
@@ -25,7 +25,13 @@ def chat_prompt(question):
 def chat_doc(turns, system=None):
     doc = [(CHAT % ("system", system), 0.0)] if system else []
     for question, answer in turns:
-        doc += [(chat_prompt(question), 0.0), (answer + "<|im_end|>", ANSWER_WEIGHT if len(answer) < 150 else 1.0), ("\n", 0.0)]
+        doc.append((chat_prompt(question), 0.0))
+        if len(answer) < 150:
+            head, space, last = answer.rpartition(" ")
+            doc += [(head, ANSWER_WEIGHT)] * bool(head) + [(space + last + "<|im_end|>", LAST_WORD_WEIGHT)]
+        else:
+            doc.append((answer + "<|im_end|>", 1.0))
+        doc.append(("\n", 0.0))
     return doc[:-1]
 
 
@@ -41,47 +47,58 @@ def new_story(rng, test):
             return shape, ctx, text
 
 
-# Upper bounds of a random number in [0, 1): for a question (sum, opposite, colour, thing; else a minor kind) and for a
-# document (story, tale, fact, list of sums; else a chat). The second mix is for later in training, when the stories' grammar
-# is learned and the facts are not.
-MIX = {"stories": ((0.42, 0.57, 0.78, 0.83), (0.11, 0.25, 0.29, 0.40)),
-       "questions": ((0.26, 0.46, 0.80, 0.84), (0.04, 0.12, 0.19, 0.29))}
+# Shares of the kinds of question and of document, for the times of training. Copying comes first, for much rests on it, and
+# finding what stands beside a word, which is learned in a few hundred steps where there is nothing else and hardly at all
+# among other things; then the stories' grammar, then the facts, which take longest, and words
+# in quotation marks, which are other tokens, last.
+MIX = {"copies": ({"sum": 10, "opposite": 10, "colour": 35, "repeat": 40, "thing": 2, "small": 3},
+                  {"story": 4, "tale": 8, "fact": 5, "sums": 5, "colours": 16, "chat": 62}),
+       "lists": ({"colour": 1}, {"colours": 1}),
+       "stories": ({"sum": 36, "opposite": 15, "colour": 22, "repeat": 8, "thing": 5, "small": 14},
+                   {"story": 11, "tale": 14, "fact": 4, "sums": 10, "colours": 8, "chat": 53}),
+       "questions": ({"sum": 24, "opposite": 18, "colour": 32, "repeat": 5, "thing": 4, "small": 17},
+                     {"story": 5, "tale": 9, "fact": 8, "sums": 9, "colours": 4, "chat": 65}),
+       "words": ({"sum": 10, "opposite": 55, "colour": 10, "repeat": 10, "thing": 3, "small": 12},
+                 {"story": 3, "tale": 8, "fact": 12, "sums": 3, "colours": 2, "chat": 72})}
+ASK = {"sum": q.ask_sum, "opposite": q.ask_opposite, "thing": q.ask_thing, "repeat": q.ask_repeat, "small": q.ask_small}
 
 
-def question(rng, test, mix="stories"):
-    r, (is_sum, is_opposite, is_colour, is_thing) = rng.random(), MIX[mix][0]
-    if r < is_sum:
-        return q.ask_sum(rng, test)
-    if r < is_opposite:
-        return q.ask_opposite(rng, test)
-    if r < is_colour:
-        return q.ask_colour(rng, test)
-    if r < is_thing:
-        return q.ask_thing(rng, test)
-    return q.ask_small(rng, test)
+def draw(rng, shares):
+    return rng.choices(list(shares), list(shares.values()))[0]
+
+
+def questions(rng, test, mix):
+    """[(question, answer)]: one, or for colours in a text one or more about the same text."""
+    kind = draw(rng, MIX[mix][0])
+    if kind == "colour":
+        return [t[1:] for t in q.colour_turns(rng, test)][:1 if test else None]
+    return [ASK[kind](rng, test)[1:]]
 
 
 def document(rng, test=False, mix="stories"):
     """One document: (kind, segments, questions asked in it)."""
-    r, (is_story, is_tale, is_fact, is_sums) = rng.random(), MIX[mix][1]
-    if r < is_story:
-        return "story", [(new_story(rng, test)[2], 1.0)], []
-    if r < is_tale:
+    kind = draw(rng, MIX[mix][1])
+    if test and kind in ("fact", "sums", "colours"):
+        kind = "chat"
+    if kind == "story":
+        return kind, [(new_story(rng, test)[2], 1.0)], []
+    if kind == "fact":
+        return kind, [(q.statements(rng), 1.0)], []
+    if kind == "sums":
+        return kind, q.sum_list(rng, ANSWER_WEIGHT), []
+    if kind == "colours":
+        return kind, q.colour_list(rng, ANSWER_WEIGHT), []
+    if kind == "tale":
         shape, ctx, text = new_story(rng, test)
-        ask = stories.request(rng, shape, ctx)
-        turns = [(ask, text)]
+        turns = [(stories.request(rng, shape, ctx), text)]
         if rng.random() < 0.1:
-            _, qq, aa = question(rng, test, mix)
-            turns.insert(rng.randrange(2), (qq, aa))
-        return "tale", chat_doc(turns), [t[0] for t in turns]
-    if r < is_fact and not test:
-        return "fact", [(q.statements(rng), 1.0)], []
-    if r < is_sums and not test:
-        return "sums", q.sum_list(rng, ANSWER_WEIGHT), []
+            at = rng.randrange(2)
+            turns[at:at] = questions(rng, test, mix)
+        return kind, chat_doc(turns), [t[0] for t in turns]
     n = 1 if test else rng.choice([1, 1, 2, 3, 4])
-    turns = [question(rng, test, mix)[1:] for _ in range(n)]
+    turns = [t for _ in range(n) for t in questions(rng, test, mix)]
     system = "You are a helpful assistant." if rng.random() < 0.05 else None
-    return "chat", chat_doc(turns, system), [t[0] for t in turns]
+    return kind, chat_doc(turns, system), [t[0] for t in turns]
 
 
 def make(n_docs, seed, test=False, mix="stories"):

@@ -41,6 +41,7 @@ def test_questions(n):
         "opposites, new wording": [t for t in pool if not q.opposite_unasked(word(t[0]))][:n],
         "colours in a text": gather(lambda: q.ask_colour(rng, True), n),
         "colours of things": gather(lambda: q.ask_thing(rng, True), n)}
+    tests["repeat"] = gather(lambda: q.ask_repeat(rng, True), n)
     for kind in ("calendar", "plural", "count", "sound"):
         tests[kind] = gather(lambda: q.ask_small(rng, True, kind), n // 4)
     return tests
@@ -146,7 +147,7 @@ def losses(model, held, tok):
     # One stand-in character for each byte; special tokens stand for none.
     size = np.array([len(t) if i < tok.endoftext else 0 for i, t in enumerate(tok.tokens)])
     for kind, rows in held.items():
-        total, n = optim.held_loss(model, rows)
+        total, n = optim.held_loss(model, rows, tok.endoftext)
         n_bytes = size[rows[0][:, 1:][rows[1][:, 1:] > 0]].sum()
         out[kind] = {"nats_per_token": total / n, "nats_per_byte": total / n_bytes, "tokens": n}
         sums += total, n, n_bytes
@@ -168,7 +169,8 @@ def agreement(demo, draft, tok, told):
 
 def run(out, docs, held, tests, say, n_stories):
     files, results, samples, odd, told = {}, {}, {}, {}, {}
-    known = {s for _, segs, _ in docs for t, wt in segs if wt for s in corpus.sentences(t.replace("<|im_end|>", ""))}
+    said = lambda segs: "".join(t for t, wt in segs if wt).replace("<|im_end|>", "\n")
+    known = {s for _, segs, _ in docs for s in corpus.sentences(said(segs))}
     for name in ("demo", "draft"):
         f = files[name] = gguf_file.File(os.path.join(out, name + ".gguf"))
         model, tok = f.model(), f.tokenizer()

@@ -113,9 +113,10 @@ class Model(nn.Module):
     def logits(self, x):
         return F.linear(x, self.token_embd.weight)
 
-    def hidden(self, ids, caches=None, valid=None):
+    def hidden(self, ids, caches=None, valid=None, document=None):
         """Normalised states [b, t, n_embd]. caches: one list per layer, filled and extended here.
-        valid [b, past + t]: which cached positions count, for batches of prompts padded on the left."""
+        valid [b, past + t]: which cached positions count, for batches of prompts padded on the left.
+        document [b, t]: a token sees only those with the same number, for rows of several documents."""
         past = caches[0][0].shape[2] if caches and caches[0] else 0
         b, t = ids.shape
         n = past + t
@@ -128,6 +129,9 @@ class Model(nn.Module):
             # A padded row sees itself, so that its softmax stays finite; nothing reads it.
             dead = (valid[:, None, :] == 0) & ~torch.eye(n, dtype=torch.bool)[past:][None]
             mask = (mask[None] + torch.zeros(b, 1, 1)).masked_fill(dead, float("-inf"))[:, None, None]
+        if document is not None:
+            apart = document[:, :, None] != document[:, None, :]
+            mask = mask.expand(b, t, n).masked_fill(apart, float("-inf"))[:, None, None]
         x = self.token_embd(ids)
         for i, blk in enumerate(self.blk):
             x = blk(x, cos, sin, mask, caches[i] if caches is not None else None)

@@ -44,16 +44,18 @@ class Muon:
                 p.grad = None
 
 
-def loss_of(model, ids, weight):
-    """Weighted mean loss over the tokens that count; the others' logits are not computed."""
-    x = model.hidden(ids[:, :-1])
+def loss_of(model, ids, weight, end):
+    """Weighted mean loss over the tokens that count; the others' logits are not computed. Documents end with the token
+    `end`, and none sees another: what an answer rests on stands in its own."""
+    ended = (ids[:, :-1] == end).int()
+    x = model.hidden(ids[:, :-1], document=ended.cumsum(1) - ended)
     keep = weight[:, 1:] > 0
     w = weight[:, 1:][keep]
     return (F.cross_entropy(model.logits(x[keep]).float(), ids[:, 1:][keep], reduction="none") * w).sum() / w.sum()
 
 
 @torch.no_grad()
-def held_loss(model, rows, batch=16, fast=False):
+def held_loss(model, rows, end, batch=16, fast=False):
     """(sum of losses, number of tokens) over packed rows."""
     total = n = 0
     for i in range(0, len(rows[0]), batch):
@@ -61,12 +63,12 @@ def held_loss(model, rows, batch=16, fast=False):
         w = (torch.from_numpy(rows[1][i:i + batch]) > 0).float()
         k = int((w[:, 1:] > 0).sum())
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
-            total += float(loss_of(model, ids, w)) * k
+            total += float(loss_of(model, ids, w, end)) * k
         n += k
     return total, n
 
 
-def train(model, phases, n_steps, seconds, lr, seed, report, every, begin=0.0):
+def train(model, phases, end, n_steps, seconds, lr, seed, report, every, begin=0.0):
     """phases: list of (until, rows, weights, batch): up to the share `until` of the training, batches come from these rows.
     It ends after n_steps or after `seconds`, and the schedule follows whichever is nearer: the rate is constant after a
     short warm-up and falls linearly to zero over the last 45 %. begin: the share of the training that is already done."""
@@ -88,7 +90,7 @@ def train(model, phases, n_steps, seconds, lr, seed, report, every, begin=0.0):
         ids, w = torch.from_numpy(rows[at].astype(np.int64)), torch.from_numpy(weights[at])
         # bf16 products, f32 sums and weights: on CPUs with bf16 instructions three times as fast.
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = loss_of(model, ids, w)
+            loss = loss_of(model, ids, w, end)
         loss.backward()
         for group in adam.param_groups:
             group["lr"] = lr * 0.25 * rate
