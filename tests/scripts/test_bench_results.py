@@ -59,6 +59,43 @@ def compare(sides, *options, code=0):
         return done.stdout + done.stderr
 
 
+PROGRAM = """#!/usr/bin/env python3
+import json, sys
+with open(%(log)r, "a") as f:
+    f.write(" ".join(["%(name)s"] + sys.argv[1:]) + "\\n")
+turn = sum(line.startswith("%(name)s") for line in open(%(log)r)) - 1
+print(json.dumps([{"n_prompt": 64, "n_gen": 0, "samples_ts": [%(prompt)s[turn]]},
+                  {"n_prompt": 0, "n_gen": 16, "samples_ts": [%(gen)s[turn]]}]))
+"""
+
+
+def a_peer_is_measured_in_turns():
+    with tempfile.TemporaryDirectory() as folder:
+        log = str(Path(folder) / "log")
+        sides = {"strato": {"prompt": [40, 60, 50], "gen": [8, 9, 30]},
+                 "llama-bench": {"prompt": [4, 4, 5], "gen": [2, 3, 3]}}
+        for name, rates in sides.items():
+            path = Path(folder) / name
+            path.write_text(PROGRAM % {"log": log, "name": name, **rates}, encoding="utf-8")
+            path.chmod(0o755)
+        programs = ["--ours", Path(folder) / "strato", "--peer", "%s -ngl 99" % (Path(folder) / "llama-bench")]
+        out = Path(folder) / "out"
+        done = command(TOP / "bench/peer", *programs, "--rounds", "2", "-o", out, "a/model.gguf")
+        # ratios by round: 10 and 15, 4 and 3
+        assert "| model | pp64 | 2 | 50 | 4 | 12.50 | 10.00 | 15.00 |" in done.stdout, done.stdout
+        assert "| model | tg16 | 2 | 8.5 | 2.5 | 3.50 | 3.00 | 4.00 |" in done.stdout, done.stdout
+        lines = Path(log).read_text(encoding="utf-8").splitlines()
+        assert [line.split()[0] for line in lines] == ["strato", "llama-bench", "llama-bench", "strato"], lines
+        assert lines[0].startswith("strato bench a/model.gguf --no-hash -p 64 -n 16 -r 1"), lines
+        assert lines[1].startswith("llama-bench -ngl 99 -m a/model.gguf -p 64 -n 16 -r 1"), lines
+        # a third round is added to what the folder holds: a median of three
+        command(TOP / "bench/peer", *programs, "--rounds", "1", "-o", out, "a/model.gguf")
+        done = command(TOP / "bench/peer", "--report", out)
+        assert "| model | tg16 | 3 | 9 | 3 | 4.00 | 3.00 | 10.00 |" in done.stdout, done.stdout
+        done = command(TOP / "bench/peer", "--ours", "false", "--peer", "false", "--rounds", "1", "-o", out, "a/model.gguf", code=1)
+        assert "ended with exit code 1" in done.stderr, done.stderr
+
+
 def the_test_is_mann_whitneys():
     m = script("compare")
     # Published tables (Mann and Whitney 1947): P(U <= 3) = 0.100 for 4 and 4; complete separation: 2 of all arrangements.
@@ -180,6 +217,6 @@ def a_throttled_run_is_not_drawn():
 
 
 run(the_test_is_mann_whitneys, a_change_is_told_from_noise, a_throttled_run_is_not_compared,
-    the_peer_stands_in_the_same_table, prompts_are_paired_by_ubatch, what_differs_is_said_and_does_not_hinder,
-    rubbish_is_one_line, a_sweep_becomes_a_drawing,
+    the_peer_stands_in_the_same_table, a_peer_is_measured_in_turns, prompts_are_paired_by_ubatch,
+    what_differs_is_said_and_does_not_hinder, rubbish_is_one_line, a_sweep_becomes_a_drawing,
     a_throttled_run_is_not_drawn)
