@@ -110,8 +110,10 @@ static void save_cache(struct sto_device *device)
         bytes < DRIVER_HEADER_BYTES || bytes > MAX_CACHE_BYTES - FILE_HEADER_BYTES)
         return;
     uint8_t *data = sto_calloc(bytes + FILE_HEADER_BYTES, 1);
+    /* Some drivers (lavapipe of Mesa 26.2) announce more than they then give: a header cut short is worth nothing. */
     if (data == NULL || device->vk.vkGetPipelineCacheData(device->handle, device->cache, &bytes,
-                                                          data + FILE_HEADER_BYTES) != VK_SUCCESS)
+                                                          data + FILE_HEADER_BYTES) != VK_SUCCESS ||
+        bytes < DRIVER_HEADER_BYTES)
         goto done;
     const uint64_t sum = checksum(data + FILE_HEADER_BYTES, bytes);
     if (sum == device->cache_loaded_sum)
