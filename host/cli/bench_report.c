@@ -217,6 +217,7 @@ static void add_result(cJSON *o, const struct sto_bench_setup *setup, const stru
         add_number(o, "first_token_ns", f->first_token_ns);
     else
         (void)cJSON_AddNullToObject(o, "first_token_ns");
+    add_known(o, "longest_batch_ns", (double)r->longest_batch_ns);
     add_number(o, "warmup_runs", r->warmups);
     (void)cJSON_AddBoolToObject(o, "warmup_stable", r->stable);
     add_number(o, "read_bytes", (double)r->work.read_bytes);

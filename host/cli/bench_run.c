@@ -10,6 +10,7 @@
 #include "host/cli/term.h"
 #include "runtime/base/philox.h"
 #include "runtime/base/os.h"
+#include "runtime/vk/device.h"
 
 enum { MAX_WARMUPS = 8, WARMUP_TOKENS = 16 };
 static const double STABLE = 0.03;
@@ -150,6 +151,8 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
     out->stable = false;
     write_time(out->time, sizeof out->time);
     enum sto_status status = warm_up(r, test, out, err);
+    struct sto_queue_stats queue;
+    sto_device_restart_longest_batch(r->device);
     struct sto_gpu_sampler *sampler = status == STO_OK ? sto_gpu_sampler_begin(r->source) : NULL;
     while (status == STO_OK && out->n < r->repetitions) {
         if (cb.progress != NULL)
@@ -158,6 +161,8 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
         out->n += status == STO_OK;
     }
     sto_gpu_sampler_end(sampler, &out->gpu);
+    sto_device_get_queue_stats(r->device, &queue);
+    out->longest_batch_ns = queue.longest_batch_ns;
     sto_term_clear();
     return status;
 }

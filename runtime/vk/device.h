@@ -100,12 +100,15 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
 /* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
 
-/* What went through the queue since the device was opened: vkQueueSubmit2 calls, and the host's time in these and in
- * waiting for the timeline and reading timestamps. */
+/* What went through the queue since the device was opened: vkQueueSubmit2 calls, the host's time in these and in
+ * waiting for the timeline and reading timestamps, and the longest submission batch by the queue's clock (0: none was
+ * timed; steps that run while others are queued are not). */
 struct sto_queue_stats {
-    uint64_t submits, submit_ns, wait_ns;
+    uint64_t submits, submit_ns, wait_ns, longest_batch_ns;
 };
 void sto_device_get_queue_stats(const struct sto_device *device, struct sto_queue_stats *out);
+/* Looks for the longest batch anew from here on. */
+void sto_device_restart_longest_batch(struct sto_device *device);
 
 /* What a command buffer may carry, in the units of sto_work_units: large dispatches are split so that each stays
  * below. Adapts to measured time. */

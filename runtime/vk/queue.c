@@ -48,6 +48,11 @@ void sto_device_get_queue_stats(const struct sto_device *device, struct sto_queu
     *out = device->queue_stats;
 }
 
+void sto_device_restart_longest_batch(struct sto_device *device)
+{
+    device->queue_stats.longest_batch_ns = 0;
+}
+
 uint64_t sto_device_work_bound(const struct sto_device *device)
 {
     return device->work_bound;
@@ -55,8 +60,8 @@ uint64_t sto_device_work_bound(const struct sto_device *device)
 
 /* ---- measured time ---- */
 
-/* The bound follows the slowest rate: a slower one at once, a faster one little by little. Submissions with next to no
- * work measure overhead and are not looked at. */
+/* The bound follows the slowest rate of a batch: a slower one at once, a faster one little by little. Batches with next
+ * to no work measure overhead and are not looked at. */
 static void adapt(struct sto_device *device, uint64_t work, uint64_t ns)
 {
     const uint64_t first = first_bound(&device->snapshot);
@@ -72,26 +77,48 @@ static void adapt(struct sto_device *device, uint64_t work, uint64_t ns)
     device->work_bound = (uint64_t)(bound < low ? low : (bound > high ? high : bound));
 }
 
+static void note_batch(struct sto_device *device, uint64_t work, uint64_t ns)
+{
+    if (ns > device->queue_stats.longest_batch_ns)
+        device->queue_stats.longest_batch_ns = ns;
+    adapt(device, work, ns);
+}
+
+/* Nanoseconds between two readings of the queue's clock, which may have begun anew between them. */
+static uint64_t between(const struct sto_device *device, uint64_t from, uint64_t to)
+{
+    const uint32_t bits = device->snapshot.queue_families[device->plan.compute_family].timestamp_bits;
+    const uint64_t mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+    return (uint64_t)((double)((to - from) & mask) * (double)device->snapshot.timestamp_period_ns);
+}
+
 /* Reads the timestamps of a completed submission; not while others run, because there are drivers that wait for all of
  * them then. */
 static void measure(struct sto_recording *rec)
 {
     struct sto_device *device = rec->device;
-    uint64_t ticks[2] = {0, 0};
+    uint64_t ticks[2 + STO_TIMED_BATCHES] = {0};
+    const uint32_t n_before = rec->n_buffers > 0 ? rec->n_buffers - 1 : 0; /* batches before the last one */
+    const uint32_t n_timed = n_before < STO_TIMED_BATCHES ? n_before : STO_TIMED_BATCHES;
     rec->time_ns = 0;
     if (rec->queries == VK_NULL_HANDLE || device->lost || device->running != NULL)
         return;
     const uint64_t start = sto_now_ns();
-    const VkResult result = device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2, sizeof ticks, ticks,
-                                                             sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+    const VkResult result = device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2 + n_timed,
+                                                             (2 + n_timed) * sizeof *ticks, ticks, sizeof *ticks,
+                                                             VK_QUERY_RESULT_64_BIT);
     device->queue_stats.wait_ns += sto_now_ns() - start;
     if (result != VK_SUCCESS)
         return;
-    const uint32_t bits = device->snapshot.queue_families[device->plan.compute_family].timestamp_bits;
-    const uint64_t mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
-    const uint64_t elapsed = (ticks[1] - ticks[0]) & mask;
-    rec->time_ns = (uint64_t)((double)elapsed * (double)device->snapshot.timestamp_period_ns);
-    adapt(device, rec->work, rec->time_ns);
+    rec->time_ns = between(device, ticks[0], ticks[1]);
+    uint64_t from = ticks[0], work = rec->work;
+    for (uint32_t i = 0; i < n_timed; i++) {
+        note_batch(device, rec->timed_work[i], between(device, from, ticks[2 + i]));
+        from = ticks[2 + i];
+        work -= rec->timed_work[i];
+    }
+    if (n_timed == n_before)
+        note_batch(device, work, between(device, from, ticks[1]));
 }
 
 /* Takes recordings whose ticket has been reached off the list. */

@@ -72,7 +72,7 @@ enum sto_status sto_recording_create(struct sto_device *device, struct sto_recor
     if (result == VK_SUCCESS && device->has_timestamps) {
         const VkQueryPoolCreateInfo queries = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                                .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                               .queryCount = 2};
+                                               .queryCount = 2 + STO_TIMED_BATCHES};
         result = device->vk.vkCreateQueryPool(device->handle, &queries, NULL, &rec->queries);
     }
     if (result != VK_SUCCESS) {
@@ -171,6 +171,18 @@ static void close_buffer(struct sto_recording *rec)
         fail_vk(rec, result, "ending a command buffer");
 }
 
+/* Closes a command buffer that others will follow. */
+static void end_batch(struct sto_recording *rec)
+{
+    const uint32_t batch = rec->n_buffers - 1;
+    if (batch < STO_TIMED_BATCHES && rec->queries != VK_NULL_HANDLE) {
+        rec->device->vk.vkCmdWriteTimestamp2(current(rec), VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, rec->queries,
+                                             2 + batch);
+        rec->timed_work[batch] = rec->batch_work;
+    }
+    close_buffer(rec);
+}
+
 static void put_barrier(struct sto_recording *rec, const VkMemoryBarrier2 *barrier)
 {
     const VkDependencyInfo info = {
@@ -200,7 +212,7 @@ void sto_recording_begin(struct sto_recording *rec)
     if (rec->status != STO_OK)
         return;
     if (rec->queries != VK_NULL_HANDLE) {
-        device->vk.vkCmdResetQueryPool(current(rec), rec->queries, 0, 2);
+        device->vk.vkCmdResetQueryPool(current(rec), rec->queries, 0, 2 + STO_TIMED_BATCHES);
         device->vk.vkCmdWriteTimestamp2(current(rec), VK_PIPELINE_STAGE_2_NONE, rec->queries, 0);
     }
     /* Whatever was submitted before: what it wrote is seen here, and what it reads is not overwritten too early. */
@@ -257,7 +269,7 @@ static bool prepare_command(struct sto_recording *rec, const struct sto_use *use
     if (rec->status != STO_OK)
         return false;
     if (rec->open && rec->batch_work > 0 && rec->batch_work + work > rec->device->work_bound)
-        close_buffer(rec);
+        end_batch(rec);
     if (rec->status == STO_OK && !rec->open)
         open_buffer(rec);
     if (rec->status != STO_OK)

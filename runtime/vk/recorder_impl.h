@@ -5,10 +5,12 @@
 #include "runtime/vk/device_impl.h"
 #include "runtime/vk/recorder.h"
 
+enum { STO_TIMED_BATCHES = 62 }; /* of a recording: what lies behind is timed as a whole */
+
 struct sto_recording {
     struct sto_device *device;
     VkCommandPool pool;
-    VkQueryPool queries; /* two timestamps: beginning and end; none where the queue has no clock */
+    VkQueryPool queries; /* timestamps: 0 beginning, 1 end, 2 + i end of batch i; none where the queue has no clock */
 
     /* Each command buffer is a submission batch of its own; [capacity] each, n_buffers in use. */
     VkCommandBuffer *buffers;
@@ -22,6 +24,7 @@ struct sto_recording {
     VkPipeline bound;
     uint64_t batch_work;          /* in the open command buffer */
     uint64_t work;                /* in all                     */
+    uint64_t timed_work[STO_TIMED_BATCHES]; /* of the batches that are timed one by one */
     bool open, finished;
     struct sto_recording_stats stats;
     enum sto_status status;       /* first failure since begin */

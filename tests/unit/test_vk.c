@@ -187,6 +187,16 @@ static void barriers_stand_where_uses_meet(void **state)
     sto_buffer_destroy(device, &a);
 }
 
+/* The longest of n batches that take time_ns together; not all of them were timed when n is 0. */
+static void check_longest_batch(uint32_t n, uint64_t time_ns)
+{
+    struct sto_queue_stats stats;
+    sto_device_get_queue_stats(device, &stats);
+    assert_true(stats.longest_batch_ns > 0);
+    assert_true(stats.longest_batch_ns < time_ns);
+    assert_true(n == 0 || stats.longest_batch_ns >= time_ns / n);
+}
+
 static void recordings_are_cut_at_the_work_bound(void **state)
 {
     (void)state;
@@ -213,7 +223,9 @@ static void recordings_are_cut_at_the_work_bound(void **state)
     d.flops = 1;
     sto_record_dispatch(rec, &d);
     expected = 2 * expected + 1;
+    sto_device_restart_longest_batch(device);
     run(rec);
+    check_longest_batch(5 + 1 + 1, sto_recording_time_ns(rec));
     sto_recording_get_stats(rec, &stats);
     assert_int_equal(stats.command_buffers, 5 + 1 + 1);
     uint32_t got[N];
@@ -235,6 +247,18 @@ static void recordings_are_cut_at_the_work_bound(void **state)
     }
     must(sto_download(device, &a, 0, got, sizeof got, &err), &err);
     assert_int_equal(got[N - 1], expected);
+
+    /* More batches than are timed one by one. */
+    enum { MANY = 150 };
+    d.flops = 10 * sto_device_work_bound(device);
+    sto_recording_begin(rec);
+    for (uint32_t i = 0; i < MANY; i++)
+        sto_record_dispatch(rec, &d);
+    sto_device_restart_longest_batch(device);
+    run(rec);
+    sto_recording_get_stats(rec, &stats);
+    assert_int_equal(stats.command_buffers, MANY);
+    check_longest_batch(0, sto_recording_time_ns(rec));
     sto_recording_destroy(rec);
     sto_buffer_destroy(device, &a);
 }
