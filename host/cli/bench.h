@@ -56,7 +56,7 @@ struct sto_bench_result {
     unsigned warmups;
     bool drawn;               /* generation drew its tokens on the device, else they were evaluated one by one       */
     bool stable;              /* the last two warm-up runs took the same time, within 3 %                           */
-    uint64_t longest_batch_ns; /* submission batch while the repetitions ran, as far as they were timed; 0: none was      */
+    uint64_t longest_batch_ns; /* submission batch while the repetitions ran, as far as they were timed; 0: none was */
     char time[24];            /* when the test began, ISO 8601, UTC                                                 */
     struct sto_gpu_summary gpu; /* while the repetitions ran; no readings: nobody knows the device                  */
 };
