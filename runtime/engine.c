@@ -5,12 +5,11 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
-#include "runtime/fit.h"
 #include "runtime/formats/formats.h"
 
 enum { DEFAULT_UBATCH = 512, MAX_UBATCH = 1 << 16, LOGITS_BYTES = 64 << 20 };
 
-static uint64_t step_bytes(uint32_t cols)
+uint64_t sto_engine_step_bytes(uint32_t cols)
 {
     return sizeof(struct StepHeader) + (uint64_t)cols * sizeof(struct StepColumn);
 }
@@ -60,46 +59,6 @@ static void count_reads(struct sto_engine *e)
         e->info.read_bytes_per_token += embd;
 }
 
-/* What may be used when no budget is given: what is free, less a margin for the desktop and the driver. */
-static uint64_t default_budget(const struct sto_engine *e)
-{
-    const uint64_t least = 32 << 20, most = 512 << 20;
-    const uint64_t available = sto_device_free_bytes(e->device);
-    uint64_t margin = available / 32;
-    margin = margin < least ? least : margin > most ? most : margin;
-    return available > margin ? available - margin : 0;
-}
-
-static enum sto_status choose_context(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
-{
-    const struct sto_hparams *h = &e->model->h;
-    const struct sto_model_vtable *v = e->model->vtable;
-    const uint32_t ub = e->info.ubatch_tokens;
-    const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
-    const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
-    struct sto_fit_input in = {
-        .available_bytes = default_budget(e),
-        .kv_bytes_per_token = e->info.kv_bytes_per_token,
-        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) + 2 * step_bytes(ub) +
-                       2 * STO_SAMPLE_SCRATCH_OFFSET + sto_op_sample_scratch(h->n_vocab),
-        /* attention's partial results, and a page's address for each sequence */
-        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
-                                   (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
-        .trained_tokens = h->n_ctx_train,
-        .wanted_tokens = e->params.ctx_tokens,
-        .granule_tokens = KV_PAGE,
-    };
-    for (uint32_t p = 0; p < e->n_pieces; p++)
-        in.weight_bytes += piece_bytes[p];
-    if (e->params.vram_bytes != 0)
-        in.available_bytes = e->params.vram_bytes;
-    e->info.weight_bytes = in.weight_bytes;
-    const enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
-    if (status != STO_OK)
-        sto_error_prefix(err, "%s", e->model->path);
-    return status;
-}
-
 static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *err)
 {
     const struct sto_hparams *h = &e->model->h;
@@ -137,8 +96,8 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
     } wanted[] = {
         {&e->piece_table, STO_MEMORY_DEVICE, e->n_pieces * sizeof(uint64_t), "the piece table"},
         {&e->scratch, STO_MEMORY_DEVICE, e->info.scratch_bytes, "activations"},
-        {&e->step_host, STO_MEMORY_UPLOAD, step_bytes(ub), "the step block"},
-        {&e->step, STO_MEMORY_DEVICE, step_bytes(ub), "the step block"},
+        {&e->step_host, STO_MEMORY_UPLOAD, sto_engine_step_bytes(ub), "the step block"},
+        {&e->step, STO_MEMORY_DEVICE, sto_engine_step_bytes(ub), "the step block"},
         {&e->groups, STO_MEMORY_DEVICE, 3 * sizeof(uint32_t), "group counts"},
         {&e->logits, STO_MEMORY_DEVICE, logits, "logits"},
         {&e->readback, STO_MEMORY_READBACK, logits, "logits"},
@@ -153,14 +112,9 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
         if (status != STO_OK)
             return status;
     }
-    for (uint32_t p = 0; p < e->n_pieces; p++) {
-        const enum sto_status status =
-            piece_bytes[p] == 0 ? STO_OK
-                                : sto_buffer_create(e->device, STO_MEMORY_DEVICE, piece_bytes[p], "weights",
-                                                    &e->pieces[p], err);
-        if (status != STO_OK)
-            return status;
-    }
+    const enum sto_status status = sto_residency_create(e, piece_bytes, err);
+    if (status != STO_OK)
+        return status;
     return create_kv_table(e, err);
 }
 
@@ -177,7 +131,7 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
         sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
     count_reads(e);
     const enum sto_status status = sto_weights_plan(e, piece_bytes, err);
-    return status == STO_OK ? choose_context(e, piece_bytes, err) : status;
+    return status == STO_OK ? sto_residency_choose(e, piece_bytes, err) : status;
 }
 
 /* Makes the pipelines that steps will use, on several threads. */
@@ -286,9 +240,7 @@ void sto_engine_destroy(struct sto_engine *e)
                                     &e->sample_host, &e->sample,  &e->ring};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         sto_buffer_destroy(e->device, buffers[i]);
-    for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++)
-        sto_buffer_destroy(e->device, &e->pieces[p]);
-    sto_free(e->pieces);
+    sto_residency_destroy(e);
     sto_free(e->weights.weights);
     sto_free(e->kv);
     sto_free(e);

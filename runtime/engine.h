@@ -1,5 +1,6 @@
 /* The inside of an engine and its sessions: weights on the device, scratch, step blocks, recordings. Shared by engine.c
- * (building it), weights.c (loading), pass.c (recording), session.c (running it) and chain.c (steps in a queue). */
+ * (building it), weights.c and residency.c (where they lie), load.c (reading them), pass.c (recording), session.c
+ * (running it) and chain.c (steps in a queue). */
 #ifndef STO_ENGINE_H
 #define STO_ENGINE_H
 
@@ -17,8 +18,13 @@ struct sto_engine {
     struct sto_engine_params params;
     struct sto_engine_info info;
 
-    /* weights: one buffer per piece; piece 0 holds all vectors and never moves */
+    /* weights: one buffer per piece; piece 0 holds all vectors and never moves. A streamed layer's piece lies in host
+     * memory, and kernels find it in its slot of the ring */
     struct sto_buffer *pieces; /* [n_pieces] */
+    struct sto_buffer *slots;  /* [info.ring_slots] of slot_bytes */
+    uint64_t slot_bytes;
+    enum sto_lane *lanes;      /* [n_layers] */
+    struct sto_buffer **slot_of; /* [n_layers] NULL: resident */
     uint32_t n_pieces;
     struct sto_buffer piece_table; /* uint64 [n_pieces] */
     struct sto_device_weights weights;
@@ -64,7 +70,17 @@ struct sto_session {
 /* weights.c: where each weight goes. Vectors (norms, biases) are kept as f32, together. */
 enum sto_status sto_weights_plan(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err);
 uint32_t sto_weights_count_pieces(const struct sto_model *model);
+uint32_t sto_weights_layer_piece(uint32_t layer);
+/* Where kernels find a piece. */
+uint64_t sto_weights_piece_address(const struct sto_engine *e, uint32_t piece);
 bool sto_weight_is_vector(const struct sto_model_weight *w);
+
+/* residency.c: chooses the context and where each layer goes, within the budget; makes the weights' memory. */
+enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
+enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
+void sto_residency_destroy(struct sto_engine *e);
+/* engine.c: bytes of a step block for so many columns. */
+uint64_t sto_engine_step_bytes(uint32_t cols);
 
 /* load.c: reads them all, on several threads. Callbacks come from the calling thread. Another thread may make
  * pipelines meanwhile. */

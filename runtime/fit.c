@@ -7,7 +7,7 @@
 
 enum { SMALLEST_FITTED_CTX = 4096 };
 
-static uint64_t bytes_at(const struct sto_fit_input *in, uint32_t tokens)
+uint64_t sto_fit_bytes(const struct sto_fit_input *in, uint32_t tokens)
 {
     const uint64_t granule = in->granule_tokens > 0 ? in->granule_tokens : 1;
     const uint64_t rounded = (tokens + granule - 1) / granule * granule;
@@ -16,7 +16,7 @@ static uint64_t bytes_at(const struct sto_fit_input *in, uint32_t tokens)
 
 static bool fits(const struct sto_fit_input *in, uint32_t tokens)
 {
-    return bytes_at(in, tokens) <= in->available_bytes;
+    return sto_fit_bytes(in, tokens) <= in->available_bytes;
 }
 
 enum { SIZE_CHARS = 24 };
@@ -55,8 +55,15 @@ static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, s
         (void)snprintf(advice, sizeof advice, "--ctx %u would fit, or a smaller --kv format", most);
     return sto_fail(err, STO_ERR_NO_FIT,
                     "the model needs %s on the device (weights %s, KV cache of %u tokens %s), %s is available; %s",
-                    size_text(bytes_at(in, tokens), need), size_text(in->weight_bytes, weights), tokens,
+                    size_text(sto_fit_bytes(in, tokens), need), size_text(in->weight_bytes, weights), tokens,
                     size_text(in->kv_bytes_per_token * tokens, kv), size_text(in->available_bytes, available), advice);
+}
+
+uint32_t sto_fit_smallest(const struct sto_fit_input *in)
+{
+    if (in->wanted_tokens != 0)
+        return in->wanted_tokens;
+    return in->trained_tokens < SMALLEST_FITTED_CTX ? in->trained_tokens : SMALLEST_FITTED_CTX;
 }
 
 enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err)
@@ -69,9 +76,8 @@ enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_to
         *ctx_tokens = first;
         return STO_OK;
     }
-    uint32_t smallest = first;
-    if (in->wanted_tokens == 0 && first > SMALLEST_FITTED_CTX) {
-        smallest = SMALLEST_FITTED_CTX;
+    const uint32_t smallest = sto_fit_smallest(in);
+    if (smallest < first) {
         uint32_t best = 0;
         for (uint64_t tokens = smallest; tokens < first && fits(in, (uint32_t)tokens); tokens *= 2)
             best = (uint32_t)tokens;

@@ -14,6 +14,10 @@ struct sto_fit_input {
     uint32_t granule_tokens;      /* contexts are rounded up to this for memory                      */
 };
 
+/* Device bytes that a context of so many tokens takes, weights included. */
+uint64_t sto_fit_bytes(const struct sto_fit_input *in, uint32_t tokens);
+/* The smallest context that is chosen without being asked for. */
+uint32_t sto_fit_smallest(const struct sto_fit_input *in);
 /* STO_ERR_NO_FIT says what is needed, what there is, and which option would make it fit. STO_ERR_USAGE: wanted is more
  * than the model was trained for. */
 enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err);

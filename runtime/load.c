@@ -216,7 +216,7 @@ static enum sto_status load_vectors(struct load *l, uint8_t *room, struct sto_er
     for (uint32_t i = 0; i < e->model->n_weights && status == STO_OK; i++) {
         const struct sto_model_weight *w = &e->model->weights[i];
         struct sto_weight *d = &e->weights.weights[sto_device_weight_index(w->role, w->layer)];
-        d->address = e->pieces[d->piece].address + d->offset;
+        d->address = sto_weights_piece_address(e, d->piece) + d->offset;
         if (sto_weight_is_vector(w))
             status = load_vector(l, w, d, room, err);
     }
@@ -228,7 +228,7 @@ static enum sto_status load_tables(struct load *l, uint8_t *room, struct sto_err
     struct sto_engine *e = l->e;
     uint64_t *addresses = (uint64_t *)(void *)room;
     for (uint32_t p = 0; p < e->n_pieces; p++)
-        addresses[p] = e->pieces[p].address;
+        addresses[p] = sto_weights_piece_address(e, p);
     const enum sto_status status =
         sto_upload(e->uploader, &e->piece_table, 0, addresses, e->n_pieces * sizeof *addresses, err);
     e->rope_freqs = e->pieces[0].address;

@@ -24,13 +24,24 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
     };
 }
 
+/* A streamed layer comes to its slot first. The recorder orders the copy behind what last read the slot, and what reads
+ * it behind the copy. */
+static void record_stream(const struct sto_engine *e, struct sto_recording *rec, uint32_t layer)
+{
+    const struct sto_buffer *slot = e->slot_of[layer], *piece = &e->pieces[sto_weights_layer_piece(layer)];
+    if (slot != NULL)
+        sto_record_copy(rec, slot, 0, piece, 0, piece->bytes);
+}
+
 void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f)
 {
     struct sto_recording_stats before, after;
     e->model->vtable->record_begin(e->model, f);
     sto_recording_get_stats(f->ops.rec, &before);
-    for (uint32_t l = 0; l < e->model->h.n_layers; l++)
+    for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
+        record_stream(e, f->ops.rec, l);
         e->model->vtable->record_layer(e->model, f, l);
+    }
     sto_recording_get_stats(f->ops.rec, &after);
     if (f->n_cols == 1) {
         e->info.layer_dispatches = after.dispatches - before.dispatches;

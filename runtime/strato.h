@@ -112,9 +112,13 @@ void sto_device_close(struct sto_device *device);
 
 /* The driver's name for the device. Lives as long as the device. Any thread. */
 const char *sto_device_name(const struct sto_device *device);
-/* Bytes of device memory that this library holds right now, and the most it ever held. Any thread. */
+/* Bytes that this library holds of the driver right now, host memory that the device reads among them, and the most it
+ * ever held. Any thread. */
 uint64_t sto_device_bytes(const struct sto_device *device);
 uint64_t sto_device_peak_bytes(const struct sto_device *device);
+/* Likewise, of the device's own memory alone: what sto_engine_params.vram_bytes bounds. */
+uint64_t sto_device_local_bytes(const struct sto_device *device);
+uint64_t sto_device_local_peak_bytes(const struct sto_device *device);
 
 /* ---- models ----------------------------------------------------------------------------------------------- */
 
@@ -138,6 +142,15 @@ uint32_t sto_model_n_layers(const struct sto_model *model);
 
 /* ---- engines ---------------------------------------------------------------------------------------------- */
 
+/* Where the weights of a layer live. */
+enum sto_lane {
+    STO_LANE_RESIDENT, /* in device memory                                                                        */
+    STO_LANE_STREAM,   /* in host memory, copied to the device before each use                                    */
+    STO_LANE_CPU,      /* in host memory, and the processor computes the layer; there is no code for it yet       */
+    STO_LANE_COUNT
+};
+const char *sto_lane_name(enum sto_lane lane); /* "resident", "stream", "cpu"; "?" out of range. Static storage. */
+
 struct sto_engine_params {
     uint32_t ctx_tokens;    /* 0: fitted, see DESIGN "Context"; else 1 to the trained length                  */
     uint32_t ubatch_tokens; /* prompt tokens that go through the layers at once; 0: 512                       */
@@ -147,6 +160,10 @@ struct sto_engine_params {
     enum sto_math math;
     bool deterministic;   /* with STO_MATH_EXACT: a token's logits do not depend on what shares its batch      */
     uint64_t vram_bytes;  /* budget for everything on the device; 0: what the driver says is free, less a margin */
+    const enum sto_lane *lanes; /* [n_layers] where each layer goes; read during the call. NULL: all to the device;
+                                   where they do not fit beside a context of 4,096 tokens (or ctx_tokens), as many as
+                                   do, and the others are streamed                                              */
+    uint32_t ring_slots;  /* device memory for so many streamed layers at a time; 0: 2; fewer where they do not fit */
 };
 
 struct sto_engine;
@@ -160,7 +177,9 @@ void sto_engine_destroy(struct sto_engine *engine);
 struct sto_engine_info {
     uint32_t ctx_tokens;           /* the context that was chosen                                        */
     uint32_t ubatch_tokens;
-    uint64_t weight_bytes;         /* weights on the device                                              */
+    uint64_t weight_bytes;         /* weights on the device, the ring of streamed layers included        */
+    uint64_t streamed_bytes;       /* weights in host memory, copied to the device in every pass         */
+    uint32_t streamed_layers, ring_slots;
     uint64_t kv_bytes_per_token;   /* KV cache, all layers                                               */
     uint64_t read_bytes_per_token; /* weights that one decoded token reads: for GB/s                     */
     uint64_t scratch_bytes;        /* activations                                                        */

@@ -7,7 +7,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/engine.h"
 
-enum { SLAB_ALIGNMENT = 256, SLAB_TAIL_BYTES = 256 };
+enum { SLAB_ALIGNMENT = 256, SLAB_TAIL_BYTES = 256, FIRST_LAYER_PIECE = 3 };
 
 static uint64_t align_slab(uint64_t n)
 {
@@ -26,12 +26,23 @@ static uint32_t piece_of(const struct sto_model_weight *w)
         return 0;
     if (w->role == STO_W_TOKEN_EMBD)
         return 1;
-    return w->role == STO_W_OUTPUT ? 2 : 3 + w->layer;
+    return w->role == STO_W_OUTPUT ? 2 : sto_weights_layer_piece(w->layer);
+}
+
+uint32_t sto_weights_layer_piece(uint32_t layer)
+{
+    return FIRST_LAYER_PIECE + layer;
+}
+
+uint64_t sto_weights_piece_address(const struct sto_engine *e, uint32_t piece)
+{
+    const struct sto_buffer *slot = piece < FIRST_LAYER_PIECE ? NULL : e->slot_of[piece - FIRST_LAYER_PIECE];
+    return slot != NULL ? slot->address : e->pieces[piece].address;
 }
 
 uint32_t sto_weights_count_pieces(const struct sto_model *model)
 {
-    return 3 + model->h.n_layers;
+    return FIRST_LAYER_PIECE + model->h.n_layers;
 }
 
 enum sto_status sto_weights_plan(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)

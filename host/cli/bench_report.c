@@ -148,6 +148,9 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "load_ns", (double)s->engine.load_ns);
     add_number(o, "ctx_tokens", s->engine.ctx_tokens);
     add_number(o, "weight_bytes", (double)s->engine.weight_bytes);
+    add_number(o, "streamed_layers", s->engine.streamed_layers);
+    add_number(o, "streamed_bytes", (double)s->engine.streamed_bytes);
+    add_number(o, "ring_slots", s->engine.ring_slots);
     add_number(o, "kv_bytes_per_token", (double)s->engine.kv_bytes_per_token);
     add_number(o, "read_bytes_per_token", (double)s->engine.read_bytes_per_token);
 }

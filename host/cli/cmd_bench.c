@@ -96,7 +96,7 @@ static enum sto_status make_sweep(struct job *j, struct sto_error *err)
 
 /* ---- set-up ---- */
 
-static enum sto_status create_engine(struct job *j, const struct sto_callbacks *callbacks, struct sto_error *err)
+static enum sto_status create_engine(struct job *j, struct sto_error *err)
 {
     const struct sto_options *o = j->options;
     const uint32_t needed = sto_bench_list_max(&j->depths) + most_new_tokens(j);
@@ -110,12 +110,7 @@ static enum sto_status create_engine(struct job *j, const struct sto_callbacks *
                         (unsigned)needed, (unsigned)sto_model_n_ctx_train(j->stack.model));
     params.ctx_tokens = max_u32(o->common.ctx_tokens, needed);
     params.ubatch_tokens = sto_bench_list_max(&j->ubatches);
-    const enum sto_status status =
-        sto_engine_create(j->stack.device, j->stack.model, &params, callbacks, &j->stack.engine, err);
-    sto_term_clear();
-    if (status == STO_OK)
-        sto_engine_get_info(j->stack.engine, &j->stack.info);
-    return status;
+    return sto_stack_create_engine(&j->stack, o, &params, err);
 }
 
 /* "qwen3 Q4_K_M": the family, and what the file says of its weights; of a shape its own name. */
@@ -215,7 +210,7 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
     if ((status = sto_bandwidth_measure(j->stack.device, &bandwidth, err)) != STO_OK)
         return status;
     const struct sto_bench_memory before = sto_bench_memory_now(j->stack.device, j->source);
-    if ((status = create_engine(j, &callbacks, err)) != STO_OK)
+    if ((status = create_engine(j, err)) != STO_OK)
         return status;
     if ((status = create_runner(j, err)) != STO_OK)
         return status;

@@ -60,16 +60,19 @@ static size_t timed_tokens(const struct sto_generate_result *r)
 
 static void print_summary(const struct sto_stack *s, const struct sto_generate_result *r)
 {
-    char weights[32], kv[32], used[32];
+    char weights[32], kv[32], used[32], streamed[48] = "";
     const double rate = per_second(timed_tokens(r), r->generate_ns);
     sto_bytes_text(s->info.weight_bytes, weights, sizeof weights);
     sto_bytes_text(s->info.kv_bytes_per_token * s->info.ctx_tokens, kv, sizeof kv);
     sto_bytes_text(sto_device_peak_bytes(s->device), used, sizeof used);
+    if (s->info.streamed_layers > 0)
+        (void)snprintf(streamed, sizeof streamed, ", %u of %u layers streamed", (unsigned)s->info.streamed_layers,
+                       (unsigned)sto_model_n_layers(s->model));
     (void)fprintf(stderr,
                   "prompt %zu tokens, %.1f/s; generated %zu, %.1f/s (%.2f GB/s of weights), ended by %s; "
-                  "device memory %s (weights %s, KV of %u tokens %s); loaded in %.1f s\n",
+                  "device memory %s (weights %s%s, KV of %u tokens %s); loaded in %.1f s\n",
                   r->n_prompt_tokens, per_second(r->n_prompt_tokens, r->prompt_ns), r->n_tokens, rate,
-                  rate * (double)s->info.read_bytes_per_token / 1e9, sto_stop_name(r->stop), used, weights,
+                  rate * (double)s->info.read_bytes_per_token / 1e9, sto_stop_name(r->stop), used, weights, streamed,
                   s->info.ctx_tokens, kv, (double)s->info.load_ns / 1e9);
 }
 
@@ -111,6 +114,9 @@ static enum sto_status print_json(const struct sto_stack *s, const struct sto_ge
     cJSON *m = cJSON_AddObjectToObject(o, "memory");
     (void)cJSON_AddNumberToObject(m, "device_peak_bytes", (double)sto_device_peak_bytes(s->device));
     (void)cJSON_AddNumberToObject(m, "weight_bytes", (double)s->info.weight_bytes);
+    (void)cJSON_AddNumberToObject(m, "device_local_peak_bytes", (double)sto_device_local_peak_bytes(s->device));
+    (void)cJSON_AddNumberToObject(m, "streamed_layers", s->info.streamed_layers);
+    (void)cJSON_AddNumberToObject(m, "streamed_bytes", (double)s->info.streamed_bytes);
     (void)cJSON_AddNumberToObject(m, "context_tokens", s->info.ctx_tokens);
     (void)cJSON_AddNumberToObject(m, "kv_bytes_per_token", (double)s->info.kv_bytes_per_token);
     (void)cJSON_AddNumberToObject(m, "process_peak_bytes", (double)sto_process_peak_rss());

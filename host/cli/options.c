@@ -407,6 +407,7 @@ void sto_options_engine(const struct sto_options *options, struct sto_engine_par
         .math = options->common.math,
         .deterministic = options->common.deterministic,
         .vram_bytes = options->common.vram_bytes,
+        .ring_slots = options->common.ring,
     };
 }
 

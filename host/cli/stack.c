@@ -4,11 +4,44 @@
 #include <stdio.h>
 
 #include "host/cli/cli.h"
+#include "host/cli/place.h"
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 
 enum { MAX_INPUT_BYTES = 1 << 30 };
+
+static void say_what_is_streamed(const struct sto_stack *stack)
+{
+    char line[200], bytes[32];
+    sto_bytes_text(stack->info.streamed_bytes, bytes, sizeof bytes);
+    (void)snprintf(line, sizeof line,
+                   "%u of %u layers (%s) do not fit on the device: each step copies them there, which is slow",
+                   (unsigned)stack->info.streamed_layers, (unsigned)sto_model_n_layers(stack->model), bytes);
+    sto_print_message(STO_LOG_WARNING, line);
+}
+
+enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
+                                        const struct sto_engine_params *params, struct sto_error *err)
+{
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_engine_params with_lanes = *params;
+    enum sto_lane *lanes = NULL;
+    enum sto_status status = STO_OK;
+    if (options->common.place != NULL)
+        status = sto_parse_place(options->common.place, sto_model_n_layers(stack->model), &lanes, err);
+    with_lanes.lanes = lanes;
+    if (status == STO_OK)
+        status = sto_engine_create(stack->device, stack->model, &with_lanes, &callbacks, &stack->engine, err);
+    sto_free(lanes);
+    sto_term_clear();
+    if (status != STO_OK)
+        return status;
+    sto_engine_get_info(stack->engine, &stack->info);
+    if (stack->info.streamed_layers > 0 && options->common.place == NULL)
+        say_what_is_streamed(stack);
+    return STO_OK;
+}
 
 enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options *options,
                                void (*change)(const struct sto_options *options, const struct sto_model *model,
@@ -31,11 +64,8 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
         change(options, stack->model, &engine_params);
     if ((status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
         goto fail;
-    if ((status = sto_engine_create(stack->device, stack->model, &engine_params, &callbacks, &stack->engine, err)) !=
-        STO_OK)
+    if ((status = sto_stack_create_engine(stack, options, &engine_params, err)) != STO_OK)
         goto fail;
-    sto_term_clear();
-    sto_engine_get_info(stack->engine, &stack->info);
     return STO_OK;
 fail:
     sto_term_clear();

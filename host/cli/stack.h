@@ -18,6 +18,10 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
                                void (*change)(const struct sto_options *options, const struct sto_model *model,
                                               struct sto_engine_params *params),
                                struct sto_error *err);
+/* The engine alone, for commands that open device and model themselves: params, with the lanes that --place asks for.
+ * Says how much is streamed where nobody asked for it. Fills in stack->engine and stack->info. */
+enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
+                                        const struct sto_engine_params *params, struct sto_error *err);
 void sto_stack_close(struct sto_stack *stack);
 
 /* All of standard input, or of a file (free with sto_free). NUL-terminated; size does not count the NUL. */

@@ -53,6 +53,7 @@ struct sto_device {
     struct sto_block *blocks;
     uint32_t n_allocations;
     _Atomic uint64_t bytes, peak_bytes;
+    _Atomic uint64_t local_bytes, local_peak_bytes; /* of STO_MEMORY_DEVICE */
 
     /* pipelines.c */
     VkPipelineLayout layout;

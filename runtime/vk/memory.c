@@ -53,18 +53,27 @@ static void block_destroy(struct sto_device *device, struct sto_block *block)
         device->vk.vkFreeMemory(device->handle, block->memory, NULL); /* unmaps */
         device->n_allocations--;
         atomic_fetch_sub(&device->bytes, block->charged_bytes);
+        if (block->kind == STO_MEMORY_DEVICE)
+            atomic_fetch_sub(&device->local_bytes, block->charged_bytes);
     }
     sto_free(block->free);
     sto_free(block);
+}
+
+static void count_bytes(_Atomic uint64_t *bytes, _Atomic uint64_t *peak, uint64_t more)
+{
+    const uint64_t now = atomic_fetch_add(bytes, more) + more;
+    if (now > atomic_load(peak))
+        atomic_store(peak, now);
 }
 
 static void charge(struct sto_device *device, struct sto_block *block, uint64_t bytes)
 {
     block->charged_bytes = bytes;
     device->n_allocations++;
-    const uint64_t now = atomic_fetch_add(&device->bytes, bytes) + bytes;
-    if (now > atomic_load(&device->peak_bytes))
-        atomic_store(&device->peak_bytes, now);
+    count_bytes(&device->bytes, &device->peak_bytes, bytes);
+    if (block->kind == STO_MEMORY_DEVICE)
+        count_bytes(&device->local_bytes, &device->local_peak_bytes, bytes);
 }
 
 static enum sto_status no_fit(struct sto_device *device, struct sto_error *err, const char *what, uint64_t bytes,
@@ -385,4 +394,14 @@ uint64_t sto_device_bytes(const struct sto_device *device)
 uint64_t sto_device_peak_bytes(const struct sto_device *device)
 {
     return atomic_load(&device->peak_bytes);
+}
+
+uint64_t sto_device_local_bytes(const struct sto_device *device)
+{
+    return atomic_load(&device->local_bytes);
+}
+
+uint64_t sto_device_local_peak_bytes(const struct sto_device *device)
+{
+    return atomic_load(&device->local_peak_bytes);
 }

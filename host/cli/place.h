@@ -1,0 +1,14 @@
+/* --place: a lane for each layer, from text. */
+#ifndef STO_CLI_PLACE_H
+#define STO_CLI_PLACE_H
+
+#include <stddef.h>
+
+#include "runtime/strato.h"
+
+/* "stream" for all layers, or "resident:0-19,stream:20-31,cpu:32": layers that are not named are resident. *lanes
+ * [n_layers] is the caller's to free with sto_free; NULL after an error. STO_ERR_USAGE says which part is wrong: an
+ * unknown lane, a range that is none or beyond the model, a layer named twice. */
+enum sto_status sto_parse_place(const char *text, uint32_t n_layers, enum sto_lane **lanes, struct sto_error *err);
+
+#endif

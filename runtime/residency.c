@@ -1,0 +1,158 @@
+/* Where an engine's weights lie: the context and the placement that a budget allows, and the memory for both.
+ *
+ *   budget - (scratch, logits, tables, KV of the context, matrices outside the layers) = room for layers and their ring
+ *
+ * The context is chosen so that all weights stay on the device where that is possible at all (fit.h). */
+#include <string.h>
+
+#include "runtime/base/mem.h"
+#include "runtime/engine.h"
+#include "runtime/fit.h"
+#include "runtime/placement.h"
+
+static const double mib = 1024.0 * 1024.0;
+enum { DEFAULT_RING_SLOTS = 2, SMALL_BUFFERS_BYTES = 4 << 20 };
+
+/* What may be used when no budget is given: what is free, less a margin for the desktop and the driver. */
+static uint64_t default_budget(const struct sto_engine *e)
+{
+    const uint64_t least = 32 << 20, most = 512 << 20;
+    const uint64_t available = sto_device_free_bytes(e->device);
+    uint64_t margin = available / 32;
+    margin = margin < least ? least : margin > most ? most : margin;
+    return available > margin ? available - margin : 0;
+}
+
+/* Without the layers: what else the device holds, and how that grows with the context. */
+static struct sto_fit_input fit_input(const struct sto_engine *e, const uint64_t *piece_bytes)
+{
+    const struct sto_hparams *h = &e->model->h;
+    const struct sto_model_vtable *v = e->model->vtable;
+    const uint32_t ub = e->info.ubatch_tokens;
+    const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
+    const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
+    struct sto_fit_input in = {
+        .available_bytes = e->params.vram_bytes != 0 ? e->params.vram_bytes : default_budget(e),
+        .kv_bytes_per_token = e->info.kv_bytes_per_token,
+        .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
+                       2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
+                       sto_op_sample_scratch(h->n_vocab) + SMALL_BUFFERS_BYTES,
+        /* attention's partial results, and a page's address for each sequence */
+        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
+                                   (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
+        .trained_tokens = h->n_ctx_train,
+        .wanted_tokens = e->params.ctx_tokens,
+        .granule_tokens = KV_PAGE,
+    };
+    for (uint32_t p = 0; p < sto_weights_layer_piece(0); p++)
+        in.weight_bytes += piece_bytes[p];
+    return in;
+}
+
+static void keep_placement(struct sto_engine *e, const struct sto_placement *p, uint64_t outside_bytes)
+{
+    e->info.streamed_layers = p->n_streamed;
+    e->info.streamed_bytes = p->streamed_bytes;
+    e->info.ring_slots = p->ring_slots;
+    e->info.weight_bytes = outside_bytes + sto_placement_device_bytes(p);
+    e->slot_bytes = p->slot_bytes;
+}
+
+/* The context for a placement that is settled. */
+static enum sto_status fit_context(struct sto_engine *e, struct sto_fit_input in, const struct sto_placement *p,
+                                   struct sto_error *err)
+{
+    in.weight_bytes += sto_placement_device_bytes(p);
+    return sto_fit_context(&in, &e->info.ctx_tokens, err);
+}
+
+/* Layers leave the device, since not even a small context fits beside all of them. */
+static enum sto_status stream_some(struct sto_engine *e, const struct sto_fit_input *in,
+                                   struct sto_placement_input *layers, struct sto_placement *p, struct sto_error *err)
+{
+    const uint32_t ctx = sto_fit_smallest(in);
+    const uint64_t others = sto_fit_bytes(in, ctx), available = in->available_bytes;
+    layers->room_bytes = available > others ? available - others : 0;
+    e->info.ctx_tokens = ctx;
+    if (sto_placement_make(layers, p, NULL) == STO_OK)
+        return STO_OK;
+    return sto_fail(err, STO_ERR_NO_FIT,
+                    "the model needs %.1f MiB on the device even with one layer there at a time (%.1f MiB, the "
+                    "largest) and a context of %u tokens, %.1f MiB is available; a shorter --ctx, a smaller --kv format or a "
+                    "smaller quantisation of the model takes less",
+                    (double)(others + p->slot_bytes) / mib, (double)p->slot_bytes / mib, (unsigned)ctx,
+                    (double)available / mib);
+}
+
+enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
+{
+    const uint32_t n_layers = e->model->h.n_layers;
+    const struct sto_fit_input in = fit_input(e, piece_bytes);
+    struct sto_placement p = {0};
+    struct sto_placement_input layers = {
+        .layer_bytes = piece_bytes + sto_weights_layer_piece(0),
+        .n_layers = n_layers,
+        .lanes = e->params.lanes,
+        .ring_slots = e->params.ring_slots != 0 ? e->params.ring_slots : DEFAULT_RING_SLOTS,
+        .room_bytes = UINT64_MAX,
+    };
+    e->lanes = sto_calloc(n_layers, sizeof *e->lanes);
+    e->slot_of = sto_calloc(n_layers, sizeof *e->slot_of);
+    if (e->lanes == NULL || e->slot_of == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
+    p.lanes = e->lanes;
+    enum sto_status status = sto_placement_make(&layers, &p, err); /* as given, or all of them resident */
+    if (status == STO_OK)
+        status = fit_context(e, in, &p, err);
+    if (status == STO_ERR_NO_FIT && e->params.lanes == NULL)
+        status = stream_some(e, &in, &layers, &p, err);
+    if (status != STO_OK)
+        sto_error_prefix(err, "%s", e->model->path);
+    keep_placement(e, &p, in.weight_bytes);
+    return status;
+}
+
+/* ---- memory ---- */
+
+static enum sto_status create_ring(struct sto_engine *e, struct sto_error *err)
+{
+    const uint32_t n_slots = e->info.ring_slots;
+    enum sto_status status = STO_OK;
+    uint32_t next = 0;
+    if (n_slots == 0)
+        return STO_OK;
+    e->slots = sto_calloc(n_slots, sizeof *e->slots);
+    if (e->slots == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for a ring of %u slots", (unsigned)n_slots);
+    for (uint32_t i = 0; i < n_slots && status == STO_OK; i++)
+        status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, e->slot_bytes, "the ring of streamed layers",
+                                   &e->slots[i], err);
+    for (uint32_t l = 0; l < e->model->h.n_layers; l++)
+        e->slot_of[l] = e->lanes[l] == STO_LANE_STREAM ? &e->slots[next++ % n_slots] : NULL;
+    return status;
+}
+
+enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
+{
+    enum sto_status status = create_ring(e, err);
+    for (uint32_t p = 0; p < e->n_pieces && status == STO_OK; p++) {
+        const bool layer = p >= sto_weights_layer_piece(0);
+        const bool streamed = layer && e->slot_of[p - sto_weights_layer_piece(0)] != NULL;
+        if (piece_bytes[p] != 0)
+            status = sto_buffer_create(e->device, streamed ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE, piece_bytes[p],
+                                       streamed ? "streamed weights" : "weights", &e->pieces[p], err);
+    }
+    return status;
+}
+
+void sto_residency_destroy(struct sto_engine *e)
+{
+    for (uint32_t i = 0; e->slots != NULL && i < e->info.ring_slots; i++)
+        sto_buffer_destroy(e->device, &e->slots[i]);
+    for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++)
+        sto_buffer_destroy(e->device, &e->pieces[p]);
+    sto_free(e->slots);
+    sto_free(e->slot_of);
+    sto_free(e->lanes);
+    sto_free(e->pieces);
+}
