@@ -77,9 +77,9 @@ static enum sto_status stream_some(struct sto_engine *e, const struct sto_fit_in
     if (sto_placement_make(layers, p, NULL) == STO_OK)
         return STO_OK;
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %.1f MiB on the device even with one layer there at a time (%.1f MiB, the "
-                    "largest) and a context of %u tokens, %.1f MiB is available; a shorter --ctx, a smaller --kv format or a "
-                    "smaller quantisation of the model takes less",
+                    "the model needs %.1f MiB on the device even with one layer there at a time (%.1f MiB, the largest "
+                    "one) and a context of %u tokens, %.1f MiB is available; a shorter --ctx, a smaller --kv format "
+                    "or a smaller quantisation of the model takes less",
                     (double)(others + p->slot_bytes) / mib, (double)p->slot_bytes / mib, (unsigned)ctx,
                     (double)available / mib);
 }
