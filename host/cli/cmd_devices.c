@@ -11,6 +11,7 @@
 #include "runtime/base/status.h"
 #include "runtime/ops/ops.h"
 #include "runtime/vk/device.h"
+#include "runtime/vk/tuning.h"
 
 static const char *const kinds[] = {[STO_DEVICE_OTHER] = "other", [STO_DEVICE_INTEGRATED] = "integrated",
                                     [STO_DEVICE_DISCRETE] = "discrete", [STO_DEVICE_VIRTUAL] = "virtual",
@@ -27,6 +28,8 @@ static const struct {
     {"matmul", offsetof(struct sto_device_plan, matmul)},
     {"matmul_f16", offsetof(struct sto_device_plan, matmul_f16)},
     {"matmul_q8", offsetof(struct sto_device_plan, matmul_q8)},
+    {"attn_prefill", offsetof(struct sto_device_plan, attn_prefill)},
+    {"attn_prefill_f16", offsetof(struct sto_device_plan, attn_prefill_f16)},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -274,13 +277,38 @@ static enum sto_status report_kernel(struct sto_device *device, enum sto_kernel 
     return compiled;
 }
 
-/* Reports a kernel with the plan's constants and, for matrix-vector kernels, with those for fewer columns. */
+/* Attention on matrix units with the constants for other head sizes than the plan's. */
+static enum sto_status report_heads(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
+                                    struct sto_error *err)
+{
+    static const uint32_t head_dims[] = {64, 80, 256};
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    const struct sto_device_plan *plan = sto_device_get_plan(device);
+    enum sto_status status = STO_OK;
+    for (size_t i = 0; i < sizeof head_dims / sizeof *head_dims; i++) {
+        char name[96];
+        struct sto_tuning tuning = plan->tuning[kernel];
+        if (!sto_tuning_attention(plan, info, head_dims[i], &tuning))
+            continue;
+        (void)snprintf(name, sizeof name, "%s head_dim=%u", info->name, (unsigned)head_dims[i]);
+        const enum sto_status one = report_kernel(device, kernel, &tuning, name, json, quiet, err);
+        status = status == STO_OK ? one : status;
+    }
+    return status;
+}
+
+/* Reports a kernel with the plan's constants and with those that the operation makes of them: for matrix-vector
+ * kernels the ones for fewer columns. */
 static enum sto_status report_forms(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
                                     struct sto_error *err)
 {
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
     const struct sto_tuning *planned = &sto_device_get_plan(device)->tuning[kernel];
     enum sto_status status = report_kernel(device, kernel, NULL, info->name, json, quiet, err);
+    if (strcmp(info->source, "attn_prefill_coopmat.comp") == 0) {
+        const enum sto_status heads = report_heads(device, kernel, json, quiet, err);
+        return status == STO_OK ? heads : status;
+    }
     if (strncmp(info->source, "matvec", strlen("matvec")) != 0)
         return status;
     for (uint32_t cols = 1; cols < planned->values[3]; cols *= 2) {
@@ -294,8 +322,8 @@ static enum sto_status report_forms(struct sto_device *device, enum sto_kernel k
     return status;
 }
 
-/* Compiles every usable kernel. One that does not compile is named on its row, and makes the command fail at the
- * end. */
+/* Compiles every usable kernel, or those whose names begin as asked for. One that does not compile is named on its row,
+ * and makes the command fail at the end. */
 static enum sto_status print_kernels(const struct sto_options *options, struct sto_error *err)
 {
     struct sto_device_params params;
@@ -311,8 +339,10 @@ static enum sto_status print_kernels(const struct sto_options *options, struct s
     (void)cJSON_AddStringToObject(json, "device", sto_device_name(device));
     (void)cJSON_AddStringToObject(json, "driver", sto_device_get_snapshot(device)->driver_info);
     cJSON *kernels = cJSON_AddObjectToObject(json, "kernels");
+    const char *wanted = options->own.kernel != NULL ? options->own.kernel : "";
     for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
-        if (!sto_device_get_plan(device)->usable[i])
+        if (!sto_device_get_plan(device)->usable[i] ||
+            strncmp(sto_kernel_get((enum sto_kernel)i)->name, wanted, strlen(wanted)) != 0)
             continue;
         const enum sto_status one = report_forms(device, (enum sto_kernel)i, kernels, options->own.json, err);
         status = status == STO_OK ? one : status;
@@ -362,7 +392,7 @@ int sto_cmd_devices(int argc, char **argv)
     struct sto_device_snapshot *list = NULL;
     uint32_t n = 0;
     enum sto_status status = STO_OK;
-    if (options.own.kernels) {
+    if (options.own.kernels || options.own.kernel != NULL) {
         status = print_kernels(&options, &err);
     } else if ((status = sto_devices_list(&list, &n, &err)) == STO_OK) {
         status = options.own.snapshot_set ? print_snapshot(list, n, options.own.snapshot, &err)

@@ -104,7 +104,7 @@ const struct sto_command sto_commands[] = {
         .name = "devices",
         .summary = "list devices and how they would be used",
         .usage = {"devices [--device N|NAME] [--json]", "devices --snapshot N",
-                  "devices --kernels [--device N|NAME] [--json]"},
+                  "devices --kernels [--kernel NAME] [--device N|NAME] [--json]"},
         .details = "Prints the Vulkan devices of this machine with the limits that matter, and which kernel variants "
                    "each would get.",
         .tables = {&sto_devices_table, ENGINE_TABLES},

@@ -161,6 +161,7 @@ static const struct sto_option sto_devices_table_lines[] = {
      AT(own.snapshot), GIVEN(own.snapshot_set), RANGE(0, 255)},
     {"--kernels", NULL, NULL, "compile every kernel and print registers, spills and occupancy, where the driver says",
      STO_OPTION_FLAG, AT(own.kernels)},
+    {"--kernel", NULL, "NAME", "with --kernels: only those whose names begin so", STO_OPTION_TEXT, AT(own.kernel)},
 };
 TABLE(sto_devices_table, "Output");
 

@@ -1,7 +1,7 @@
 /* Attention over a paged KV cache.
  *
  *   few columns, or deterministic:  attn_decode (piece, KV head, column) -> partial -> attn_merge (head, column)
- *   many columns of one sequence:   attn_prefill (tile of columns, KV head)
+ *   many columns of one sequence:   attn_prefill (tile of columns, KV head), attn_prefill_coopmat on matrix units
  *
  * A decode recording is replayed while the context grows: its group counts come from step_begin. Where one recording
  * holds several groups of DECODE_COLUMNS columns (deterministic prefill) the counts are fixed from max_tokens, as the
@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "runtime/formats/formats.h"
+#include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
 
 static_assert(sizeof(struct AttnArgs) == 88, "pushed whole");
@@ -29,17 +30,6 @@ static enum sto_kernel decode_kernel(enum sto_type type)
     case STO_TYPE_F16: return STO_KERNEL_attn_decode_f16;
     case STO_TYPE_Q8_0: return STO_KERNEL_attn_decode_q8_0;
     case STO_TYPE_IQ4_NL: return STO_KERNEL_attn_decode_iq4_nl;
-    default: return STO_KERNEL_COUNT;
-    }
-}
-
-static enum sto_kernel prefill_kernel(enum sto_type type)
-{
-    switch (type) {
-    case STO_TYPE_F32: return STO_KERNEL_attn_prefill_f32;
-    case STO_TYPE_F16: return STO_KERNEL_attn_prefill_f16;
-    case STO_TYPE_Q8_0: return STO_KERNEL_attn_prefill_q8_0;
-    case STO_TYPE_IQ4_NL: return STO_KERNEL_attn_prefill_iq4_nl;
     default: return STO_KERNEL_COUNT;
     }
 }
@@ -122,8 +112,14 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
     sto_record_dispatch(ops->rec, &merge);
 }
 
-/* Rows (one column and one query head each) that a workgroup of attn_prefill works on at once; any other number of
- * workgroups is correct too. */
+/* How a prompt's attention is made. */
+struct prefill {
+    enum sto_kernel kernel;
+    struct sto_tuning tuning;
+    uint32_t tile_rows; /* rows (one column and one query head each) that a workgroup works on at once */
+};
+
+/* Any other number of workgroups is correct too. */
 static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
 {
     const uint32_t rows = 8, row_parts = head_dim / 4;
@@ -133,21 +129,45 @@ static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
     return room / row_parts < rows ? room / row_parts : rows;
 }
 
-/* Some drivers bound how long a dispatch may loop: runtime/vk/tuning.c. */
-static bool prefill_may_run(const struct sto_device_plan *plan, const struct sto_op_attention_args *a)
+/* On matrix units, where f16 operands may be used and the heads fit. */
+static bool choose_matrix_units(const struct sto_ops *ops, const struct sto_op_attention_args *a, struct prefill *p)
 {
-    const uint64_t limit = plan->tuning[prefill_kernel(a->kv.type)].values[2];
-    const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
-    return limit == 0 || tokens * a->kv.head_dim <= limit;
+    enum { M = 2 }; /* constant_id */
+    const struct sto_device_plan *plan = ops->plan;
+    const bool f16 = ops->math == STO_MATH_F16 || (ops->math != STO_MATH_EXACT && plan->f16_by_default);
+
+    p->kernel = plan->attn_prefill_f16[a->kv.type];
+    if (!f16 || p->kernel >= STO_KERNEL_COUNT)
+        return false;
+    p->tuning = plan->tuning[p->kernel];
+    if (!sto_tuning_attention(plan, sto_kernel_get(p->kernel), a->kv.head_dim, &p->tuning))
+        return false;
+    p->tile_rows = p->tuning.values[0] / p->tuning.values[1] * p->tuning.values[M];
+    return true;
 }
 
-static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct AttnArgs *args)
+/* False where the columns are for the decode kernels: some drivers bound how long a dispatch may loop
+ * (runtime/vk/tuning.c). */
+static bool choose_prefill(const struct sto_ops *ops, const struct sto_op_attention_args *a, struct prefill *p)
 {
-    const enum sto_kernel kernel = prefill_kernel(a->kv.type);
-    const struct sto_tuning *tuning = &ops->plan->tuning[kernel];
-    const uint32_t tile_rows = prefill_tile_rows(tuning->values[0], a->kv.head_dim);
+    enum { LIMIT = 2 }; /* constant_id that is the operation's */
+    const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
+
+    if (choose_matrix_units(ops, a, p))
+        return true;
+    p->kernel = ops->plan->attn_prefill[a->kv.type];
+    if (p->kernel >= STO_KERNEL_COUNT)
+        return false;
+    p->tuning = ops->plan->tuning[p->kernel];
+    p->tile_rows = prefill_tile_rows(p->tuning.values[0], a->kv.head_dim);
+    return p->tuning.values[LIMIT] == 0 || tokens * a->kv.head_dim <= p->tuning.values[LIMIT];
+}
+
+static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct AttnArgs *args,
+                           const struct prefill *p)
+{
     const uint64_t rows = (uint64_t)args->n_cols * (a->n_heads / a->kv.n_kv_heads);
-    const uint64_t tiles = (rows + tile_rows - 1) / tile_rows;
+    const uint64_t tiles = (rows + p->tile_rows - 1) / p->tile_rows;
     const struct work work = estimate(a, args->n_cols, (uint32_t)tiles);
     const struct sto_use uses[] = {
         {.address = a->step, .access = STO_READ,
@@ -157,8 +177,8 @@ static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_ar
         {.address = a->o.address, .bytes = (uint64_t)a->o.rows * a->o.stride * 4, .access = STO_WRITE},
     };
     const struct sto_dispatch dispatch = {
-        .kernel = kernel,
-        .tuning = tuning,
+        .kernel = p->kernel,
+        .tuning = &p->tuning,
         .args = args,
         .groups = {tiles < 65535 ? (uint32_t)tiles : 65535, a->kv.n_kv_heads, 1},
         .uses = uses,
@@ -186,8 +206,9 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
     };
-    if (n > DECODE_COLUMNS && !ops->deterministic && prefill_may_run(ops->plan, a)) {
-        record_prefill(ops, a, &args);
+    struct prefill prefill;
+    if (n > DECODE_COLUMNS && !ops->deterministic && choose_prefill(ops, a, &prefill)) {
+        record_prefill(ops, a, &args, &prefill);
         return;
     }
     for (; args.col0 < n; args.col0 += DECODE_COLUMNS) {

@@ -1,17 +1,21 @@
-/* Cases of attn_decode, attn_merge and attn_prefill, held to softmax in double precision over what the cache's bytes
- * decode to. Pages lie in a shuffled order; rows that no column may use are poison. */
+/* Cases of attn_decode, attn_merge, attn_prefill and attn_prefill_coopmat, held to softmax in double precision over
+ * what the cache's bytes decode to. Pages lie in a shuffled order; rows that no column may use are poison, and pages of
+ * which no column may use a row have no memory at all: who touches what is masked is found out. */
 #include <math.h>
 #include <string.h>
 
 #include "runtime/formats/formats.h"
 #include "runtime/verify/verify_cache.h"
+#include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
 
 struct attention_case {
     uint32_t n_heads, n_kv_heads, head_dim, pages, window, max_tokens;
     float softcap, q_scale;
     bool deterministic;
-    uint32_t prefill_groups; /* 0: through the operation; else attn_prefill itself with so many workgroups a head */
+    uint32_t prefill_groups; /* 0: through the operation; else the prefill kernel with so many workgroups a head */
+    bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many registers */
+    uint32_t subgroups, registers;
     struct sto_verify_columns columns;
 };
 
@@ -55,7 +59,8 @@ static void fill_cache(struct sto_verifier *v, struct attention_data *d)
             for (uint32_t part_head = 0; part_head < 2 * c->n_kv_heads; part_head++) {
                 const uint32_t h = part_head / 2, part = part_head % 2;
                 for (uint32_t i = 0; i < c->head_dim; i++)
-                    x[i] = sto_verify_uniform(v, -1, 1);
+                    x[i] = c->f16 ? sto_f16_to_f32(sto_f32_to_f16(sto_verify_uniform(v, -1, 1)))
+                                  : sto_verify_uniform(v, -1, 1);
                 sto_encode(type, x, row, c->head_dim);
                 sto_decode(type, row, (part == 0 ? d->k : d->v) + kv_at(d, sequence, t, h), c->head_dim);
                 sto_verify_put(v, d->cache.pages, sto_verify_cache_row(&d->cache, sequence, t, h, (int)part), row,
@@ -113,6 +118,18 @@ static double reference_head(struct sto_verifier *v, struct attention_data *d, u
     return absolute;
 }
 
+/* f16 operands: q is one already. Keys and values out of a quantised cache are rounded, weights always, by 2^-10 where
+ * a driver cuts; a weight below f16's normal numbers loses 2^-24 of the largest, whatever its value. */
+static void allow_f16(struct attention_data *d, double absolute, size_t n)
+{
+    const enum sto_type type = d->cache.layer.type;
+    const bool exact = type == STO_TYPE_F32 || type == STO_TYPE_F16;
+
+    d->bound += 0x1p-10 * (2 + (exact ? 0 : 1 + 2 * absolute));
+    for (size_t i = 0; i < n; i++)
+        d->magnitude[i] += d->tokens * 0x1p-24 / d->bound;
+}
+
 static void make_data(struct sto_verifier *v, enum sto_type type, const struct attention_case *c,
                       struct attention_data *d)
 {
@@ -124,12 +141,14 @@ static void make_data(struct sto_verifier *v, enum sto_type type, const struct a
     *d = (struct attention_data){.c = c, .tokens = end,
                                  .cache = {.layer = {.type = type, .pages = c->pages, .n_kv_heads = c->n_kv_heads,
                                                      .head_dim = c->head_dim}}};
-    sto_verify_cache_make(v, &d->cache, &c->columns, true, false);
+    sto_verify_cache_make(v, &d->cache, &c->columns, c->window, false);
     const size_t kv_elements = (size_t)d->cache.n_sequences * end * c->n_kv_heads * c->head_dim;
     const size_t o_elements = (size_t)c->columns.room * c->n_heads * c->head_dim;
     d->k = sto_verify_alloc(v, kv_elements, sizeof *d->k);
     d->v = sto_verify_alloc(v, kv_elements, sizeof *d->v);
     d->q = sto_verify_floats(v, o_elements, c->q_scale);
+    for (size_t i = 0; i < o_elements && c->f16; i++)
+        d->q[i] = sto_f16_to_f32(sto_f32_to_f16(d->q[i]));
     d->want = sto_verify_alloc(v, o_elements, sizeof *d->want);
     d->magnitude = sto_verify_alloc(v, o_elements, sizeof *d->magnitude);
     fill_cache(v, d);
@@ -144,10 +163,41 @@ static void make_data(struct sto_verifier *v, enum sto_type type, const struct a
      * maximum is off too) and by exp's own 3 + 2 |x| units; the sums over tokens add one unit per token in the worst
      * order, and numerator and denominator count both. */
     d->bound = 0x1p-24 * (2 * (c->head_dim / 4 + 16) * absolute + 2 * (3 + 4 * absolute) + 2 * end + 32);
+    if (c->f16)
+        allow_f16(d, absolute, o_elements);
+}
+
+static enum sto_kernel prefill_kernel(const struct attention_case *c, enum sto_type type)
+{
+    const int i = type == STO_TYPE_F32 ? 0 : type == STO_TYPE_F16 ? 1 : type == STO_TYPE_Q8_0 ? 2 : 3;
+    return (enum sto_kernel)((c->f16 ? STO_KERNEL_attn_prefill_coopmat_f32 : STO_KERNEL_attn_prefill_f32) + i);
+}
+
+/* The plan of a case: the operation shall choose this kernel, however short the context and whatever the device. */
+static void use_prefill(struct sto_verifier *v, const struct attention_case *c, enum sto_type type)
+{
+    const enum sto_kernel kernel = prefill_kernel(c, type);
+    struct sto_device_plan *plan = sto_verify_plan(v);
+
+    if (!c->f16) {
+        plan->tuning[kernel].values[2] = 0;
+        return;
+    }
+    if (c->registers > 0)
+        plan->coopmat.registers = c->registers;
+    if (c->subgroups > 0)
+        plan->tuning[kernel].values[0] = c->subgroups * plan->tuning[kernel].values[1];
+    plan->attn_prefill_f16[type] = kernel;
+    plan->attn_prefill[type] = STO_KERNEL_COUNT;
+    sto_verify_ops(v)->math = STO_MATH_F16;
+    if (c->prefill_groups > 0 &&
+        !sto_tuning_attention(plan, sto_kernel_get(kernel), c->head_dim, &plan->tuning[kernel]))
+        sto_verify_fail(v, "heads of %u do not fit", c->head_dim);
 }
 
 /* For few columns too, which the operation would give to attn_decode. */
-static void dispatch_prefill(struct sto_verifier *v, const struct sto_op_attention_args *a, uint32_t groups)
+static void dispatch_prefill(struct sto_verifier *v, const struct sto_op_attention_args *a, enum sto_kernel kernel,
+                             uint32_t groups)
 {
     const struct AttnArgs args = {
         .step = a->step, .q = a->q.address, .o = a->o.address, .kv_table = a->kv.table, .n_cols = a->o.rows,
@@ -155,10 +205,6 @@ static void dispatch_prefill(struct sto_verifier *v, const struct sto_op_attenti
         .kv_pages = a->kv.pages, .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim),
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
     };
-    const enum sto_kernel kernel = a->kv.type == STO_TYPE_F32    ? STO_KERNEL_attn_prefill_f32
-                                   : a->kv.type == STO_TYPE_F16  ? STO_KERNEL_attn_prefill_f16
-                                   : a->kv.type == STO_TYPE_Q8_0 ? STO_KERNEL_attn_prefill_q8_0
-                                                                 : STO_KERNEL_attn_prefill_iq4_nl;
     sto_verify_dispatch(v, kernel, &args, groups, a->kv.n_kv_heads, 1);
 }
 
@@ -192,13 +238,11 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
         .scale = 1 / sqrtf((float)c->head_dim), .softcap = c->softcap,
     };
     struct sto_ops *ops = sto_verify_ops(v);
-    /* These are short: the operation shall not choose another kernel. */
-    for (int k = STO_KERNEL_attn_prefill_f32; k <= STO_KERNEL_attn_prefill_iq4_nl; k++)
-        sto_verify_plan(v)->tuning[k].values[2] = 0;
+    use_prefill(v, c, type);
     ops->deterministic = c->deterministic;
     sto_op_step_begin(ops, &step_args);
     if (c->prefill_groups > 0)
-        dispatch_prefill(v, &args, c->prefill_groups);
+        dispatch_prefill(v, &args, prefill_kernel(c, type), c->prefill_groups);
     else
         sto_op_attention(ops, &args);
     sto_verify_run(v);
@@ -353,7 +397,75 @@ static void run_prefill(struct sto_verifier *v, enum sto_kernel kernel)
     attention_case(v, type, &c);
 }
 
+/* True when the device's matrices fit heads of this size: others are for attn_prefill. */
+static bool takes_heads(struct sto_verifier *v, enum sto_kernel kernel, const struct attention_case *c)
+{
+    struct sto_device_plan plan = *sto_verify_plan(v);
+    struct sto_tuning *tuning = &plan.tuning[kernel];
+    plan.coopmat.registers = c->registers;
+    return sto_tuning_attention(&plan, sto_kernel_get(kernel), c->head_dim, tuning);
+}
+
+/* Registers without end: queries in them; few: queries in shared memory. */
+static struct attention_case matrix_units(uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim)
+{
+    struct attention_case c = plain(n_heads, n_kv_heads, head_dim);
+    c.f16 = true;
+    c.registers = 1024;
+    return c;
+}
+
+/* A driver takes long to make such a pipeline: forms that do not depend on the cache's format have cases for f16. */
+static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const uint32_t ratios[] = {1, 3, 8}, dims[] = {128, 80, 96, 256};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+    const bool forms = type == STO_TYPE_F16;
+    struct attention_case c = matrix_units(6, 2, 64);
+
+    for (uint32_t n = 1; n <= 9; n += 4) {
+        c.prefill_groups = 1 + n % 3;
+        c.columns = consecutive(n, n - 1 + (n == 5 ? 0 : contexts[n % 6]));
+        c.columns.room += n == 5;
+        attention_case(v, type, &c);
+    }
+    for (uint32_t i = 1; i < 6; i++) {
+        c = matrix_units(4, 2, 64);
+        c.subgroups = i % 2 == 0 || !forms ? 0 : 1 + i / 2;
+        c.columns = consecutive(33, contexts[i] - 1);
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        c = matrix_units(2 * ratios[i], 2, 64);
+        if (forms)
+            c.registers = 2 * sto_verify_plan(v)->coopmat.m * 64 / sto_verify_plan(v)->subgroup_size;
+        c.columns = consecutive(33, 139);
+        c.columns.room = 35;
+        attention_case(v, type, &c);
+    }
+    for (size_t i = 0; i < (forms ? sizeof dims / sizeof *dims : 1); i++) {
+        c = matrix_units(6, 2, dims[i]);
+        c.columns = consecutive(20, 143);
+        if (takes_heads(v, kernel, &c))
+            attention_case(v, type, &c);
+    }
+    for (uint32_t window = 1; window <= 512; window *= 8) {
+        c = matrix_units(4, 1, 64);
+        c.window = window;
+        c.columns = consecutive(33, 299);
+        attention_case(v, type, &c);
+    }
+    c = matrix_units(4, 1, 64);
+    c.softcap = 2;
+    c.q_scale = 20;
+    c.columns = consecutive(12, 290);
+    attention_case(v, type, &c);
+    c.softcap = 0;
+    attention_case(v, type, &c);
+}
+
 const struct sto_verify_source sto_verify_attention[] = {
+    {"attn_prefill_coopmat.comp", false, run_prefill_coopmat},
     {"attn_prefill.comp", true, run_prefill},
     {"attn_decode.comp", true, run_decode},
     {"attn_merge.comp", true, run_decode},

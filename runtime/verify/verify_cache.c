@@ -7,7 +7,7 @@
 
 /* Numbers the pages that have memory, then shuffles the numbers (Fisher and Yates). Returns how many there are. */
 static uint32_t give_slots(struct sto_verifier *v, struct sto_verify_cache *cache,
-                           const struct sto_verify_columns *columns, bool all_before)
+                           const struct sto_verify_columns *columns, uint32_t window)
 {
     const uint32_t total = cache->n_sequences * cache->layer.pages;
     uint32_t n = 0;
@@ -15,9 +15,10 @@ static uint32_t give_slots(struct sto_verifier *v, struct sto_verify_cache *cach
     cache->slots = sto_verify_alloc(v, total, sizeof *cache->slots);
     memset(cache->slots, 0xff, total * sizeof *cache->slots);
     for (uint32_t c = 0; c < columns->n; c++) {
-        const uint32_t own = columns->position[c] / KV_PAGE;
+        const uint32_t position = columns->position[c], own = position / KV_PAGE;
+        const uint32_t first = window != 0 && position >= window ? (position - window + 1) / KV_PAGE : 0;
         uint32_t *row = cache->slots + columns->sequence[c] * cache->layer.pages;
-        for (uint32_t p = all_before ? 0 : own; p <= own && p < cache->layer.pages; p++)
+        for (uint32_t p = first; p <= own && p < cache->layer.pages; p++)
             if (row[p] == UINT32_MAX)
                 row[p] = n++;
     }
@@ -34,7 +35,7 @@ static uint32_t give_slots(struct sto_verifier *v, struct sto_verify_cache *cach
 }
 
 void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache,
-                           const struct sto_verify_columns *columns, bool all_before, bool written)
+                           const struct sto_verify_columns *columns, uint32_t window, bool written)
 {
     struct sto_kv_layer *layer = &cache->layer;
 
@@ -44,7 +45,7 @@ void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cach
             cache->n_sequences = columns->sequence[c] + 1;
     cache->page_bytes = (sto_kv_page_bytes(layer->type, layer->n_kv_heads, layer->head_dim) + 255) & ~(uint64_t)255;
     cache->v_offset = sto_kv_v_offset(layer->type, layer->n_kv_heads, layer->head_dim);
-    const uint32_t n = give_slots(v, cache, columns, all_before);
+    const uint32_t n = give_slots(v, cache, columns, window);
     cache->table = sto_verify_hole(v, "page table", (uint64_t)cache->n_sequences * layer->pages * 8);
     cache->pages = written ? sto_verify_output(v, "pages", n * cache->page_bytes)
                            : sto_verify_hole(v, "pages", n * cache->page_bytes);

@@ -24,10 +24,11 @@ struct sto_verify_columns {
     uint32_t position[STO_VERIFY_MAX_COLUMNS], sequence[STO_VERIFY_MAX_COLUMNS];
 };
 
-/* Makes the cache that these columns need: layer.type, n_kv_heads, head_dim and pages are given. all_before: every page
- * up to a column's own has memory, else only its own. written: pages are an output rather than an input. */
+/* Makes the cache that these columns need: layer.type, n_kv_heads, head_dim and pages are given. Pages that hold one of
+ * the `window` tokens up to and including a column's own have memory; 0: all up to its own. written: pages are an
+ * output rather than an input. */
 void sto_verify_cache_make(struct sto_verifier *v, struct sto_verify_cache *cache,
-                           const struct sto_verify_columns *columns, bool all_before, bool written);
+                           const struct sto_verify_columns *columns, uint32_t window, bool written);
 /* Bytes from the beginning of `pages` to the row of one token and head; part 0: K, 1: V. */
 uint64_t sto_verify_cache_row(const struct sto_verify_cache *cache, uint32_t sequence, uint32_t position, uint32_t head,
                               int part);

@@ -123,7 +123,7 @@ static void rope_case(struct sto_verifier *v, enum sto_type type, const struct r
     const struct sto_verify_range freqs = sto_verify_input(v, "freqs", data.freqs, c->rope_dims / 2 * sizeof(float));
     const struct sto_verify_range q_norm = sto_verify_input(v, "q_norm", data.q_norm, d * sizeof(float));
     const struct sto_verify_range k_norm = sto_verify_input(v, "k_norm", data.k_norm, d * sizeof(float));
-    sto_verify_cache_make(v, &cache, &c->columns, false, true);
+    sto_verify_cache_make(v, &cache, &c->columns, 1, true);
     const struct sto_op_rope_kv_args args = {
         .step = step.address, .qkv = sto_verify_tensor(qkv, c->columns.room, heads * d, heads * d), .kv = cache.layer,
         .freqs = freqs.address, .q_norm = c->q_norm ? q_norm.address : 0, .k_norm = c->k_norm ? k_norm.address : 0,

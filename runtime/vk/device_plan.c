@@ -7,7 +7,7 @@
 
 #include "runtime/vk/tuning.h"
 
-enum { VENDOR_AMD = 0x1002, VENDOR_INTEL = 0x8086 };
+enum { VENDOR_AMD = 0x1002, VENDOR_NVIDIA = 0x10de, VENDOR_INTEL = 0x8086 };
 enum { MIN_PUSH_BYTES = 128, API_1_3 = (1 << 22) | (3 << 12) };
 
 /* ---- what every device must have ---- */
@@ -187,6 +187,8 @@ static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_devic
             p->coopmat.k = k;
         }
     }
+    if (p->coopmat.m > 0)
+        p->coopmat.registers = s->vendor_id == VENDOR_AMD || s->vendor_id == VENDOR_NVIDIA ? 256 : 128;
 }
 
 /* ---- kernels ---- */
@@ -227,6 +229,9 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         const enum sto_kernel coopmat = find_variant(p, "matmul_coopmat", type);
         if (s->kind != STO_DEVICE_CPU && coopmat != STO_KERNEL_COUNT) /* a CPU has no matrix units */
             p->matmul_f16[i] = coopmat;
+        p->attn_prefill[i] = find_variant(p, "attn_prefill", type);
+        p->attn_prefill_f16[i] =
+            s->kind != STO_DEVICE_CPU ? find_variant(p, "attn_prefill_coopmat", type) : STO_KERNEL_COUNT;
         const enum sto_kernel rows = find_variant(p, "matrows", type);
         if (s->kind == STO_DEVICE_CPU && rows != STO_KERNEL_COUNT) /* an invocation is a lane of a vector */
             p->matvec[i] = p->matmul[i] = rows;
@@ -261,6 +266,7 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     if (s->ext_cooperative_matrix && s->vulkan_memory_model && out->use_f16 && !o->no_coopmat)
         choose_coopmat(s, out);
     out->use_coopmat = out->coopmat.m > 0;
+    out->max_shared_bytes = s->max_shared_bytes;
     out->use_memory_budget = s->ext_memory_budget;
     out->use_memory_priority = s->ext_memory_priority;
     choose_kernels(s, out);

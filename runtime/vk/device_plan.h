@@ -35,7 +35,9 @@ struct sto_device_plan {
     bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
     struct {
         uint32_t m, n, k;
+        uint32_t registers; /* 32-bit ones of an invocation */
     } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
+    uint32_t max_shared_bytes;     /* of a workgroup */
     uint64_t device_heap_bytes;
 
     /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. A kernel of matrows*.comp stands for
@@ -48,6 +50,9 @@ struct sto_device_plan {
     bool f16_by_default;                       /* with STO_MATH_AUTO use the matmul_f16 kernels                */
     enum sto_kernel matmul_q8[STO_TYPE_COUNT];
     bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */
+    enum sto_kernel attn_prefill[STO_TYPE_COUNT];     /* attention of many columns, by the cache's format; f32 */
+    enum sto_kernel attn_prefill_f16[STO_TYPE_COUNT]; /* f16 operands on matrix units, for the head sizes that they take
+                                                       * (sto_tuning_attention); where matmul_f16 would be used too */
     struct sto_tuning tuning[STO_KERNEL_ROWS];
     bool usable[STO_KERNEL_ROWS];              /* the device has what the kernel needs                */
 };

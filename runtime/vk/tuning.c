@@ -102,10 +102,23 @@ static bool is_coopmat(const struct sto_kernel_info *kernel)
     return strcmp(kernel->source, "matmul_coopmat.comp") == 0;
 }
 
+/* ATTN_*: constants of attn_prefill_coopmat.comp, which its first lines describe. */
+enum { ATTN_M = 2, ATTN_N = 3, ATTN_K = 4, ATTN_HEAD_DIM = 5, ATTN_TOKENS = 6, ATTN_HOLD = 7, ATTN_VALUES = 8 };
+
+static uint32_t attention_shared_bytes(const uint32_t *v)
+{
+    const uint32_t rows = v[0] / v[1] * v[ATTN_M], tokens = v[ATTN_TOKENS], pitch_bytes = 2 * v[ATTN_HEAD_DIM] + 16;
+    const uint32_t kv_rows = v[ATTN_HOLD] != 0 && rows > 2 * tokens ? rows : 2 * tokens;
+    const uint32_t q_rows = v[ATTN_HOLD] != 0 ? 1 : rows;
+    return (kv_rows + q_rows) * pitch_bytes + rows * (4 * tokens + 16) + rows * (2 * tokens + 16);
+}
+
 uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *t)
 {
     enum { PITCH_BYTES = 80 }; /* 32 f16 and what keeps rows in different banks */
 
+    if (strcmp(kernel->source, "attn_prefill_coopmat.comp") == 0)
+        return t->values[1] > 0 ? attention_shared_bytes(t->values) : 0;
     if (!is_coopmat(kernel))
         return 0;
     const uint32_t subgroups = t->values[0] / t->values[1], m = t->values[2], n = t->values[3];
@@ -148,6 +161,43 @@ static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuni
     t->n_values = 3;
 }
 
+/* Attention over many columns on matrix units: sto_tuning_attention goes on from this for other head sizes. */
+static void tune_attn_prefill_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    t->values[0] = round_workgroup(in, 4 * t->values[1]);
+    t->values[ATTN_M] = in->plan->coopmat.m;
+    t->values[ATTN_N] = in->plan->coopmat.n;
+    t->values[ATTN_K] = in->plan->coopmat.k;
+    t->values[ATTN_HEAD_DIM] = 128;
+    t->values[ATTN_TOKENS] = 32;
+    t->values[ATTN_HOLD] = 1;
+    t->n_values = ATTN_VALUES;
+}
+
+bool sto_tuning_attention(const struct sto_device_plan *plan, const struct sto_kernel_info *kernel, uint32_t head_dim,
+                          struct sto_tuning *t)
+{
+    enum { LEAST_TOKENS = 16, MOST_LANES = 4 };
+    uint32_t *v = t->values;
+    const uint32_t m = v[ATTN_M], n = v[ATTN_N], k = v[ATTN_K], subgroup = v[1];
+
+    if (t->n_values < ATTN_VALUES || m == 0 || subgroup % m != 0 || subgroup / m > MOST_LANES || v[0] % subgroup != 0 ||
+        head_dim % n != 0 || head_dim % k != 0 || v[ATTN_TOKENS] % n != 0 || v[ATTN_TOKENS] % k != 0)
+        return false;
+    const uint32_t sums = m * head_dim / subgroup;
+    v[ATTN_HEAD_DIM] = head_dim;
+    v[ATTN_HOLD] = sums <= plan->coopmat.registers / 4;
+    while (sto_tuning_shared_bytes(kernel, t) > plan->max_shared_bytes) {
+        if (v[ATTN_TOKENS] > LEAST_TOKENS && LEAST_TOKENS % n == 0 && LEAST_TOKENS % k == 0)
+            v[ATTN_TOKENS] = LEAST_TOKENS;
+        else if (v[0] > subgroup)
+            v[0] = v[0] / subgroup / 2 * subgroup;
+        else
+            return false;
+    }
+    return sums <= plan->coopmat.registers / 2;
+}
+
 /* A block of logits is one subgroup's work: no shared memory. */
 static void tune_sample_max(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
@@ -182,6 +232,7 @@ static const struct {
     {"matrows.comp", tune_matrows},
     {"matrows_q8.comp", tune_matrows},
     {"attn_prefill.comp", tune_attn_prefill},
+    {"attn_prefill_coopmat.comp", tune_attn_prefill_coopmat},
     {"sample_max.comp", tune_sample_max},
     {"sample_pick.comp", tune_sample_pick},
 };

@@ -17,4 +17,9 @@ void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out);
 /* Bytes of shared memory that a kernel takes with these constants, where a rule adapts them to the device's; else 0. */
 uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *tuning);
 
+/* From the plan's constants of an attn_prefill_coopmat kernel to those for heads of head_dim: what fits registers and
+ * shared memory. False: such heads are for another kernel. */
+bool sto_tuning_attention(const struct sto_device_plan *plan, const struct sto_kernel_info *kernel, uint32_t head_dim,
+                          struct sto_tuning *tuning);
+
 #endif

@@ -109,7 +109,7 @@ static void variants_and_tuning_fit_every_device(void **state)
         make_plan(&s, NULL, &p);
         for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
             const enum sto_kernel used[] = {p.embed[t], p.matvec[t], p.matvec_q8[t], p.matmul[t], p.matmul_f16[t],
-                                           p.matmul_q8[t]};
+                                           p.matmul_q8[t], p.attn_prefill[t], p.attn_prefill_f16[t]};
             for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
                 if (used[i] == STO_KERNEL_COUNT)
                     continue;
@@ -287,6 +287,50 @@ static void sizes_of_matrices_are_chosen(void **state)
     }
 }
 
+/* Attention of prompts: matrix units where there are some, for head sizes that their sizes divide and registers hold;
+ * as many subgroups and tokens as shared memory has room for (bytes by hand from the arrays of the kernel). */
+static void attention_uses_matrix_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *snapshot;
+        uint32_t head_dim, workgroup, tokens, hold, shared; /* workgroup 0: for another kernel */
+    } cases[] = {
+        {"radv-navi31-sid", 128, 128, 32, 1, 65 * 272 + 64 * 144 + 64 * 80},
+        {"radv-navi31-sid", 64, 128, 32, 1, 65 * 144 + 64 * 144 + 64 * 80},
+        {"radv-navi31-sid", 256, 128, 16, 0, 96 * 528 + 64 * 80 + 64 * 48},
+        {"nvk-192-sid", 128, 128, 32, 1, 65 * 272 + 64 * 144 + 64 * 80},
+        {"nvk-192-sid", 80, 128, 32, 1, 65 * 176 + 64 * 144 + 64 * 80},
+        {"nvk-192-sid", 256, 64, 16, 0, 64 * 528 + 32 * 80 + 32 * 48},
+        {"nvk-192-sid", 72, 0, 0, 0, 0},
+        {"nvk-192-sid", 512, 0, 0, 0, 0},
+        {"lavapipe-sid", 64, 8, 32, 0, 72 * 144 + 8 * 144 + 8 * 80},
+        {"lavapipe-sid", 128, 0, 0, 0, 0},
+        {"radv-navi21-trixie", 128, 0, 0, 0, 0},
+    };
+    const enum sto_kernel kernel = STO_KERNEL_attn_prefill_coopmat_f16;
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(cases[i].snapshot, &s);
+        make_plan(&s, NULL, &p);
+        const bool used = info->spirv != NULL && p.use_coopmat && s.kind != STO_DEVICE_CPU;
+        assert_int_equal(p.attn_prefill[STO_TYPE_F16], STO_KERNEL_attn_prefill_f16);
+        assert_int_equal(p.attn_prefill_f16[STO_TYPE_F16], used ? kernel : STO_KERNEL_COUNT);
+        assert_int_equal(p.attn_prefill_f16[STO_TYPE_Q4_K], STO_KERNEL_COUNT);
+        struct sto_tuning t = p.tuning[kernel];
+        const bool fits = sto_tuning_attention(&p, info, cases[i].head_dim, &t);
+        if (fits != (cases[i].workgroup > 0))
+            fail_msg("%s: heads of %u: %d", cases[i].snapshot, cases[i].head_dim, fits);
+        if (fits && (t.values[0] != cases[i].workgroup || t.values[5] != cases[i].head_dim ||
+                     t.values[6] != cases[i].tokens || t.values[7] != cases[i].hold ||
+                     sto_tuning_shared_bytes(info, &t) != cases[i].shared))
+            fail_msg("%s: heads of %u: workgroup %u, %u tokens, hold %u, %u bytes", cases[i].snapshot, t.values[5],
+                     t.values[0], t.values[6], t.values[7], sto_tuning_shared_bytes(info, &t));
+    }
+}
+
 /* Less shared memory means smaller tiles, then none. */
 static void tiles_of_matrices_fit_shared_memory(void **state)
 {
@@ -425,6 +469,7 @@ int main(void)
         cmocka_unit_test(matrix_units_are_used_where_there_are_some),
         cmocka_unit_test(sizes_of_matrices_are_chosen),
         cmocka_unit_test(tiles_of_matrices_fit_shared_memory),
+        cmocka_unit_test(attention_uses_matrix_units),
         cmocka_unit_test(what_a_device_lacks_is_named),
         cmocka_unit_test(subgroup_sizes_can_be_asked_for),
         cmocka_unit_test(the_best_device_is_chosen),
