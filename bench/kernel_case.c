@@ -22,7 +22,7 @@ static uint64_t random_bits(void)
     return z ^ z >> 31;
 }
 
-static float random_unit(void)
+float kernel_case_random(void)
 {
     return (float)(random_bits() >> 40) * 0x1p-23f - 1.0f;
 }
@@ -30,6 +30,19 @@ static float random_unit(void)
 /* ---- which kernel, which operation ---- */
 
 enum operation { OP_NONE, OP_MATMUL, OP_QUANTIZE, OP_EMBED, OP_RMSNORM, OP_GLU };
+
+/* The case of a source that has a file of its own, or NULL. */
+static const struct kernel_source *find_source(enum sto_kernel kernel)
+{
+    const struct kernel_source *const lists[] = {kernel_case_attention, kernel_case_step};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (const struct kernel_source *s = lists[i]; s->source != NULL; s++) {
+            if (strcmp(s->source, sto_kernel_get(kernel)->source) == 0)
+                return s;
+        }
+    }
+    return NULL;
+}
 
 static bool starts_with(const char *text, const char *start)
 {
@@ -58,10 +71,14 @@ static bool is_q8(enum sto_kernel kernel)
 {
     return operation_of(kernel) == OP_MATMUL && strstr(sto_kernel_get(kernel)->source, "_q8") != NULL;
 }
+static bool writes_q8(enum sto_kernel kernel)
+{
+    return kernel == STO_KERNEL_rmsnorm_q8 || kernel == STO_KERNEL_glu_q8;
+}
 
 bool kernel_case_known(enum sto_kernel kernel)
 {
-    return operation_of(kernel) != OP_NONE;
+    return operation_of(kernel) != OP_NONE || find_source(kernel) != NULL;
 }
 
 /* The plan names this kernel wherever `exact` products look for one. */
@@ -114,8 +131,8 @@ static enum sto_status make_weights(struct kernel_case *c, struct sto_error *err
     return STO_OK;
 }
 
-static enum sto_status upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
-                              uint64_t bytes, struct sto_error *err)
+enum sto_status kernel_case_upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
+                                   uint64_t bytes, struct sto_error *err)
 {
     struct sto_uploader *up = NULL;
     enum sto_status status = sto_uploader_create(c->device, &up, err);
@@ -127,12 +144,11 @@ static enum sto_status upload(struct kernel_case *c, struct sto_buffer *buffer, 
     return status;
 }
 
-/* A buffer on the device that holds data, or nothing yet when data is NULL. */
-static enum sto_status make_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
+enum sto_status kernel_case_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
                                    uint64_t bytes, struct sto_error *err)
 {
     enum sto_status status = sto_buffer_create(c->device, STO_MEMORY_DEVICE, bytes, what, buffer, err);
-    return status == STO_OK && data != NULL ? upload(c, buffer, 0, data, bytes, err) : status;
+    return status == STO_OK && data != NULL ? kernel_case_upload(c, buffer, 0, data, bytes, err) : status;
 }
 
 static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
@@ -145,13 +161,14 @@ static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
     c->copy_bytes = (bytes + 255 + 4) & ~(uint64_t)255;
     enum sto_status status = make_weights(c, err);
     if (status == STO_OK)
-        status = make_buffer(c, &c->weights, "weights", NULL, c->copy_bytes * c->copies, err);
+        status = kernel_case_buffer(c, &c->weights, "weights", NULL, c->copy_bytes * c->copies, err);
     for (uint32_t i = 0; i < c->copies && status == STO_OK; i++) {
         addresses[i] = c->weights.address + i * c->copy_bytes;
-        status = upload(c, &c->weights, i * c->copy_bytes, c->w, bytes, err);
+        status = kernel_case_upload(c, &c->weights, i * c->copy_bytes, c->w, bytes, err);
     }
-    return status == STO_OK ? make_buffer(c, &c->pieces, "pieces", addresses, c->copies * sizeof *addresses, err)
-                            : status;
+    if (status == STO_OK)
+        status = kernel_case_buffer(c, &c->pieces, "pieces", addresses, c->copies * sizeof *addresses, err);
+    return status;
 }
 
 static enum sto_status put_activations(struct kernel_case *c, struct sto_error *err)
@@ -163,11 +180,13 @@ static enum sto_status put_activations(struct kernel_case *c, struct sto_error *
     if (c->host_x == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for activations");
     for (uint64_t i = 0; i < n; i++)
-        c->host_x[i] = random_unit();
-    enum sto_status status = make_buffer(c, &c->x, "x", c->host_x, n * sizeof *c->host_x, err);
+        c->host_x[i] = kernel_case_random();
+    enum sto_status status = kernel_case_buffer(c, &c->x, "x", c->host_x, n * sizeof *c->host_x, err);
     if (status == STO_OK)
-        status = make_buffer(c, &c->xq, "xq", NULL, sto_op_q8_bytes(s->columns, s->inputs), err);
-    return status == STO_OK ? make_buffer(c, &c->y, "y", NULL, widest * s->columns * sizeof(float), err) : status;
+        status = kernel_case_buffer(c, &c->xq, "xq", NULL, sto_op_q8_bytes(s->columns, s->inputs), err);
+    if (status == STO_OK)
+        status = kernel_case_buffer(c, &c->y, "y", NULL, widest * s->columns * sizeof(float), err);
+    return status;
 }
 
 /* Tokens all over the vocabulary, for embed. */
@@ -176,7 +195,7 @@ static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
     struct { struct StepHeader header; struct StepColumn columns[512]; } step = {{0}, {{0}}};
     for (uint32_t i = 0; i < c->shape.columns && i < 512; i++)
         step.columns[i].token = (uint32_t)(random_bits() % c->shape.rows);
-    return make_buffer(c, &c->step, "step", &step, sizeof step, err);
+    return kernel_case_buffer(c, &c->step, "step", &step, sizeof step, err);
 }
 
 /* ---- the case ---- */
@@ -195,9 +214,9 @@ static void count_work(struct kernel_case *c)
                    (uint64_t)4 * s->columns * s->rows;
         break;
     case OP_EMBED: c->bytes = s->columns * row_bytes + 4 * n; break;
-    case OP_GLU: c->bytes = 12 * n; break;
+    case OP_GLU: c->bytes = 8 * n + (writes_q8(c->kernel) ? sto_op_q8_bytes(s->columns, s->inputs) : 4 * n); break;
     case OP_QUANTIZE: c->bytes = 4 * n + sto_op_q8_bytes(s->columns, s->inputs); break;
-    default: c->bytes = 8 * n; break;
+    default: c->bytes = 4 * n + (writes_q8(c->kernel) ? sto_op_q8_bytes(s->columns, s->inputs) : 4 * n); break;
     }
 }
 
@@ -230,13 +249,22 @@ enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel ke
     *c = (struct kernel_case){.device = device, .kernel = kernel, .shape = *shape};
     c->plan = *sto_device_get_plan(device);
     c->ops = (struct sto_ops){.plan = &c->plan, .math = STO_MATH_EXACT, .deterministic = is_vector(kernel)};
-    if (c->shape.columns == 0)
-        c->shape.columns = is_vector(kernel) ? 1 : 64;
-    choose_kernel(&c->plan, kernel);
     for (uint32_t i = 0; i < STO_MAX_TUNING; i++) {
         if (tuning[i] != 0)
             c->plan.tuning[kernel].values[i] = tuning[i];
     }
+    const struct kernel_source *source = find_source(kernel);
+    if (source != NULL) {
+        const enum sto_status made = source->create(c, err);
+        if (made != STO_OK)
+            kernel_case_destroy(c);
+        return made;
+    }
+    if (c->shape.columns == 0)
+        c->shape.columns = is_vector(kernel) ? 1 : 64;
+    if (!has_weights)
+        c->shape.rows = 1;
+    choose_kernel(&c->plan, kernel);
     count_work(c);
     enum sto_status status = has_weights ? put_weights(c, err) : STO_OK;
     if (status == STO_OK)
@@ -256,6 +284,8 @@ void kernel_case_destroy(struct kernel_case *c)
     struct sto_buffer *buffers[] = {&c->weights, &c->x, &c->xq, &c->y, &c->pieces, &c->step};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         sto_buffer_destroy(c->device, buffers[i]);
+    for (size_t i = 0; i < sizeof c->more / sizeof *c->more; i++)
+        sto_buffer_destroy(c->device, &c->more[i]);
     sto_free(c->w);
     sto_free(c->host_x);
     c->w = NULL;
@@ -272,6 +302,10 @@ void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32
                                  .cols = s->inputs, .address = c->weights.address + piece * c->copy_bytes};
 
     c->ops.rec = rec;
+    if (find_source(c->kernel) != NULL) {
+        find_source(c->kernel)->record(c, turn);
+        return;
+    }
     switch (operation_of(c->kernel)) {
     case OP_MATMUL:
         sto_op_matmul(&c->ops, &(struct sto_op_matmul_args){.y = {c->y.address, s->columns, s->rows, s->rows},
@@ -281,10 +315,33 @@ void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32
         break;
     case OP_QUANTIZE: sto_op_quantize(&c->ops, c->xq.address, x); break;
     case OP_EMBED: sto_op_embed(&c->ops, same, w, c->step.address, 1.0f); break;
-    case OP_RMSNORM: sto_op_rmsnorm(&c->ops, same, x, 0, 1e-6f); break;
-    case OP_GLU: sto_op_glu(&c->ops, same, x, x, ACT_SILU); break;
+    case OP_RMSNORM:
+        if (writes_q8(c->kernel))
+            sto_op_rmsnorm_q8(&c->ops, c->xq.address, x, 0, 1e-6f);
+        else
+            sto_op_rmsnorm(&c->ops, same, x, 0, 1e-6f);
+        break;
+    case OP_GLU:
+        if (writes_q8(c->kernel))
+            sto_op_glu_q8(&c->ops, c->xq.address, x, x, ACT_SILU);
+        else
+            sto_op_glu(&c->ops, same, x, x, ACT_SILU);
+        break;
     case OP_NONE: break;
     }
+}
+
+void kernel_case_dispatch(struct kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
+                          const struct sto_use *use)
+{
+    sto_record_dispatch(c->ops.rec, &(struct sto_dispatch){.kernel = c->kernel,
+                                                           .tuning = &c->plan.tuning[c->kernel],
+                                                           .args = args,
+                                                           .groups = {groups_x, groups_y, 1},
+                                                           .uses = use,
+                                                           .n_uses = 1,
+                                                           .flops = c->flops,
+                                                           .bytes_moved = c->bytes});
 }
 
 /* ---- the check ---- */

@@ -23,6 +23,7 @@ struct kernel_case {
     struct sto_device_plan plan;
     struct sto_ops ops;
     struct sto_buffer weights, x, xq, y, pieces, step;
+    struct sto_buffer more[4]; /* as the source names them */
     uint8_t *w;          /* [rows, inputs] on the host, in the kernel's format */
     float *host_x;       /* [columns, inputs]                                  */
     uint32_t copies;     /* of the matrix                                      */
@@ -42,5 +43,25 @@ void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32
 /* After it has run: largest error of sampled elements, over their bound; 0 where the source has no check here (those
  * of runtime/verify remain). */
 enum sto_status kernel_case_check(struct kernel_case *c, double *error_over_bound, struct sto_error *err);
+
+/* ---- for the files that hold the cases of other sources than matrices and activations ---- */
+
+struct kernel_source {
+    const char *source; /* as in kernels.txt; NULL ends a list */
+    enum sto_status (*create)(struct kernel_case *c, struct sto_error *err); /* shape, counts, buffers */
+    void (*record)(struct kernel_case *c, uint32_t turn);                    /* into c->ops.rec        */
+};
+extern const struct kernel_source kernel_case_attention[], kernel_case_step[];
+
+/* Uniform in [-1, 1). */
+float kernel_case_random(void);
+/* A buffer on the device that holds data, or nothing yet when data is NULL. */
+enum sto_status kernel_case_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
+                                   uint64_t bytes, struct sto_error *err);
+enum sto_status kernel_case_upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
+                                   uint64_t bytes, struct sto_error *err);
+/* One dispatch of the case's kernel; `use` is what it writes. */
+void kernel_case_dispatch(struct kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
+                          const struct sto_use *use);
 
 #endif

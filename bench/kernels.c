@@ -2,8 +2,9 @@
  *
  *   kernels.txt -> runtime/verify -> operands at a real shape -> many dispatches in one submission -> a row of a table
  *
- * What a submission and an empty dispatch cost is measured first and taken off. Times are medians; the spread is
- * between the quartiles. GB/s counts the bytes that a kernel has to move, GFLOP/s the operations of its definition. */
+ * What a submission and an empty dispatch cost is measured first and taken off, then how fast memory is. Times are
+ * medians; the spread is between the quartiles. GB/s counts the bytes that a kernel has to move, GFLOP/s the operations
+ * of its definition; "memory" is GB/s over what memory gives at best: above 1, what was read lay in a cache. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #include "bench/kernel_case.h"
+#include "runtime/bandwidth.h"
 #include "runtime/base/os.h"
 #include "runtime/verify/verify.h"
 #include "shaders/shared/args.h"
@@ -37,6 +39,7 @@ struct bench {
     struct sto_buffer scratch;     /* what empty dispatches write */
     double submit_ns, dispatch_ns; /* of an empty submission, of an empty dispatch in one */
     double error;                  /* of the kernel just verified, over its bound */
+    struct sto_bandwidth memory;
     enum sto_kernel kernel;
     uint32_t failed;
 };
@@ -141,24 +144,25 @@ static enum sto_status time_turns(struct bench *b, struct kernel_case *c, uint32
 static void print_head(const struct bench *b)
 {
     if (b->options.csv)
-        printf("kernel,rows,inputs,columns,us,spread,gb_per_s,gflop_per_s,error_over_bound\n");
+        printf("kernel,rows,inputs,columns,us,spread,gb_per_s,memory_share,gflop_per_s,error_over_bound\n");
     else
-        printf("| kernel | rows x inputs | columns | us | spread | GB/s | GFLOP/s | error / bound |\n"
-               "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+        printf("| kernel | rows x inputs | columns | us | spread | GB/s | memory | GFLOP/s | error / bound |\n"
+               "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     (void)fflush(stdout);
 }
 
 static void print_row(const struct bench *b, const struct kernel_case *c, const struct sample *s, double error)
 {
-    const double ns = s->median_ns, us = ns * 1e-3, gb = (double)c->bytes / ns, gflop = (double)c->flops / ns;
+    const double ns = fmax(s->median_ns, 0), us = ns * 1e-3; /* 0: no longer than an empty dispatch */
+    const double gb = ns > 0 ? (double)c->bytes / ns : 0, gflop = ns > 0 ? (double)c->flops / ns : 0;
+    const double share = gb / b->memory.best_gb_per_s;
     const char *name = sto_kernel_get(c->kernel)->name;
-    const uint32_t rows = sto_kernel_get(c->kernel)->weight < STO_TYPE_COUNT ? c->shape.rows : 1;
     if (b->options.csv)
-        printf("%s,%u,%u,%u,%.2f,%.3f,%.3f,%.3f,%.3f\n", name, rows, c->shape.inputs, c->shape.columns, us, s->spread,
-               gb, gflop, error);
+        printf("%s,%u,%u,%u,%.2f,%.3f,%.3f,%.3f,%.3f,%.3f\n", name, c->shape.rows, c->shape.inputs, c->shape.columns,
+               us, s->spread, gb, share, gflop, error);
     else
-        printf("| %s | %u x %u | %u | %.1f | %.0f %% | %.2f | %.2f | %.3f |\n", name, rows, c->shape.inputs,
-               c->shape.columns, us, 100 * s->spread, gb, gflop, error);
+        printf("| %s | %u x %u | %u | %.1f | %.0f %% | %.2f | %.2f | %.2f | %.3f |\n", name, c->shape.rows,
+               c->shape.inputs, c->shape.columns, us, 100 * s->spread, gb, share, gflop, error);
     (void)fflush(stdout);
 }
 
@@ -228,22 +232,32 @@ static bool is_wanted(const struct bench *b, enum sto_kernel kernel)
     bool wanted = b->options.n_names == 0;
     for (uint32_t i = 0; i < b->options.n_names; i++)
         wanted = wanted || strncmp(name, b->options.names[i], strlen(b->options.names[i])) == 0;
-    return wanted && sto_device_get_plan(b->device)->usable[kernel] && kernel_case_known(kernel);
+    return wanted && kernel_case_known(kernel);
 }
 
 static enum sto_status bench_all(struct bench *b, struct sto_error *err)
 {
     enum sto_status status = measure_baseline(b, err);
+    if (status == STO_OK)
+        status = sto_bandwidth_measure(b->device, &b->memory, err);
     if (status != STO_OK)
         return status;
-    fprintf(stderr, "kernels: %s, subgroups of %u; a submission %.1f us, a dispatch %.1f us\n",
+    fprintf(stderr, "kernels: %s, subgroups of %u; a submission %.1f us, a dispatch %.1f us, memory %.2f GB/s\n",
             sto_device_name(b->device), sto_device_get_plan(b->device)->subgroup_size, b->submit_ns * 1e-3,
-            b->dispatch_ns * 1e-3);
+            b->dispatch_ns * 1e-3, b->memory.best_gb_per_s);
     print_head(b);
+    uint32_t rows = 0, not_here = 0;
     for (int k = 0; k < STO_KERNEL_COUNT && status == STO_OK; k++) {
-        if (is_wanted(b, (enum sto_kernel)k))
+        if (!is_wanted(b, (enum sto_kernel)k))
+            continue;
+        const bool usable = sto_device_get_plan(b->device)->usable[k];
+        not_here += !usable;
+        rows += usable;
+        if (usable)
             status = bench_kernel(b, (enum sto_kernel)k, err);
     }
+    if (status == STO_OK)
+        fprintf(stderr, "kernels: %u timed, %u that this device or this build lacks\n", rows, not_here);
     return status;
 }
 
@@ -251,12 +265,12 @@ static enum sto_status bench_all(struct bench *b, struct sto_error *err)
 
 static const char usage[] =
     "usage: kernels [NAME ...] [options]       NAME: a kernel's name or the beginning of several; none: all\n"
-    "  --shape ROWSxINPUTS   of the matrix (4096x4096)\n"
-    "  --columns LIST        (as suits the kernel: 1 or 64)\n"
+    "  --shape ROWSxINPUTS   of the matrix (4096x4096); attention: tokens of context, width of query heads of 128\n"
+    "  --columns LIST        (as suits the kernel: 1, 64, or 512)\n"
     "  --device N|NAME       (the best)\n"
     "  --set I=VALUE         specialisation constant I instead of the plan's; may be given again\n"
     "  --time MS             per row (500)\n"
-    "  --cold MB             few columns: so many MB of weights are read in turn (256)\n"
+    "  --cold MB             few columns: so many MB of weights or KV are read in turn (256)\n"
     "  --cpu-time            for CPU drivers on a busy machine: processor time of all threads, not time passed\n"
     "  --no-verify           time without the cases of runtime/verify\n"
     "  -o md|csv             (md)\n";
