@@ -297,6 +297,22 @@ static enum sto_status report_heads(struct sto_device *device, enum sto_kernel k
     return status;
 }
 
+/* A product on matrix units whose subgroups share n_in: a long one with few rows. */
+static enum sto_status report_shared(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
+                                     struct sto_error *err)
+{
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    const struct sto_device_plan *plan = sto_device_get_plan(device);
+    const struct sto_weight w = {.type = info->weight, .rows = 64, .cols = 1 << 14};
+    struct sto_tuning tuning = plan->tuning[kernel];
+    char name[96];
+    sto_op_coopmat_tuning(plan, kernel, &w, 32, &tuning);
+    if (tuning.values[7] != 0) /* subgroups side by side: the device has no room for more */
+        return STO_OK;
+    (void)snprintf(name, sizeof name, "%s inputs shared", info->name);
+    return report_kernel(device, kernel, &tuning, name, json, quiet, err);
+}
+
 /* Reports a kernel with the plan's constants and with those that the operation makes of them: for matrix-vector
  * kernels the ones for fewer columns. */
 static enum sto_status report_forms(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
@@ -305,9 +321,10 @@ static enum sto_status report_forms(struct sto_device *device, enum sto_kernel k
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
     const struct sto_tuning *planned = &sto_device_get_plan(device)->tuning[kernel];
     enum sto_status status = report_kernel(device, kernel, NULL, info->name, json, quiet, err);
-    if (strcmp(info->source, "attn_prefill_coopmat.comp") == 0) {
-        const enum sto_status heads = report_heads(device, kernel, json, quiet, err);
-        return status == STO_OK ? heads : status;
+    const bool attention = strcmp(info->source, "attn_prefill_coopmat.comp") == 0;
+    if (attention || strcmp(info->source, "matmul_coopmat.comp") == 0) {
+        const enum sto_status forms = (attention ? report_heads : report_shared)(device, kernel, json, quiet, err);
+        return status == STO_OK ? forms : status;
     }
     if (strncmp(info->source, "matvec", strlen("matvec")) != 0)
         return status;

@@ -1,7 +1,8 @@
 /* y = x W^T: which kernel, in how many dispatches, over what ranges.
  *
  *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, few columns at a time
- *   more                                matmul*.comp   tiles; matmul_coopmat.comp on matrix units
+ *   more                                matmul*.comp   tiles; matmul_coopmat.comp on matrix units, where subgroups
+ *                                                      share n_in when there are few tiles
  *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
  * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A
@@ -12,6 +13,7 @@
 
 #include "runtime/formats/formats.h"
 #include "runtime/ops/ops.h"
+#include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
 
 _Static_assert(sizeof(struct MatArgs) == 72 && offsetof(struct MatArgs, rows) == 68, "as std430 lays it out");
@@ -268,15 +270,40 @@ static void coopmat_tile(const struct sto_tuning *t, uint32_t *rows, uint32_t *c
 {
     const uint32_t *v = t->values;
 
-    *rows = v[0] / v[1] / v[COOPMAT_ACROSS] * v[COOPMAT_TM] * v[COOPMAT_M];
-    *cols = v[COOPMAT_ACROSS] * v[COOPMAT_TN] * v[COOPMAT_N];
+    const uint32_t subgroups = v[0] / v[1], across = v[COOPMAT_ACROSS];
+    *rows = (across == 0 ? 1 : subgroups / across) * v[COOPMAT_TM] * v[COOPMAT_M];
+    *cols = (across == 0 ? 1 : across) * v[COOPMAT_TN] * v[COOPMAT_N];
+}
+
+/* Subgroups share n_in, a block of 32 at a time: as many tiles as there were parts of tiles before. Wide enough for all
+ * columns if that keeps the device busy, since every tile over columns decodes the weights anew. */
+static void share_inputs(const struct sto_device_plan *plan, const struct sto_kernel_info *kernel, uint32_t rows,
+                         uint32_t cols, struct sto_tuning *tuning)
+{
+    enum { ROWS = 2, MOST = 4, LEAST = 2 };
+    uint32_t *v = tuning->values, *tn = &v[COOPMAT_TN], tile_rows, tile_cols;
+
+    v[COOPMAT_ACROSS] = 0;
+    v[COOPMAT_TM] = ROWS;
+    *tn = 1;
+    while (*tn < MOST && *tn * v[COOPMAT_N] < cols)
+        *tn *= 2;
+    for (; *tn > 1; *tn /= 2) {
+        coopmat_tile(tuning, &tile_rows, &tile_cols);
+        const bool busy = ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) >= plan->busy_groups;
+        if (sto_tuning_shared_bytes(kernel, tuning) <= plan->max_shared_bytes && (busy || *tn <= LEAST))
+            return;
+    }
 }
 
 /* Few columns: a narrower tile computes less that nobody asked for. Few tiles: smaller ones keep more of the device
- * busy, at the price of decoding weights and x more often. */
-void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t rows, uint32_t cols)
+ * busy, at the price of decoding weights and x more often; if they are still few, sharing a long n_in makes more. */
+void sto_op_coopmat_tuning(const struct sto_device_plan *plan, enum sto_kernel kernel, const struct sto_weight *w,
+                           uint32_t cols, struct sto_tuning *tuning)
 {
-    enum { FEW_GROUPS = 64, LEAST = 2 };
+    enum { LEAST = 2, BLOCKS_EACH = 8 };
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    const uint32_t rows = w->rows, subgroups = tuning->values[0] / tuning->values[1];
     uint32_t *tm = &tuning->values[COOPMAT_TM], *tn = &tuning->values[COOPMAT_TN], tile_rows, tile_cols;
 
     coopmat_tile(tuning, &tile_rows, &tile_cols);
@@ -284,15 +311,22 @@ void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t rows, uint32_t co
         *tn /= 2;
         tile_cols /= 2;
     }
-    while ((*tm > LEAST || *tn > LEAST) && ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) < FEW_GROUPS) {
+    while ((*tm > LEAST || *tn > LEAST) && ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) < plan->busy_groups) {
         *(*tm >= *tn ? tm : tn) /= 2;
         coopmat_tile(tuning, &tile_rows, &tile_cols);
     }
+    struct sto_tuning shared = *tuning;
+    if (subgroups == 1 || w->cols / 32 < BLOCKS_EACH * subgroups ||
+        ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) >= plan->busy_groups)
+        return;
+    share_inputs(plan, info, rows, cols, &shared);
+    if (sto_tuning_shared_bytes(info, &shared) <= plan->max_shared_bytes)
+        *tuning = shared;
 }
 
 static void record_coopmat(struct product *p)
 {
-    sto_op_coopmat_tuning(&p->tuning, p->a->w.rows, p->cols);
+    sto_op_coopmat_tuning(p->ops->plan, p->kernel, &p->a->w, p->cols, &p->tuning);
     coopmat_tile(&p->tuning, &p->tile_rows, &p->tile_cols);
     if (p->ops->plan->f16_by_default) /* not on a CPU */
         p->max_flops = MAX_MATRIX_FLOPS;

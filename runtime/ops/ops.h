@@ -51,8 +51,9 @@ void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a);
 void sto_op_matvec_tuning(struct sto_tuning *tuning, uint32_t cols);
 /* Likewise of a kernel whose invocations own whole rows, for a product of w with any number of columns. */
 void sto_op_matrows_tuning(struct sto_tuning *tuning, const struct sto_weight *w, uint32_t cols);
-/* Likewise of a kernel of cooperative matrices, any number of rows and columns. */
-void sto_op_coopmat_tuning(struct sto_tuning *tuning, uint32_t rows, uint32_t cols);
+/* Likewise of a kernel of cooperative matrices, for a product of w with any number of columns. */
+void sto_op_coopmat_tuning(const struct sto_device_plan *plan, enum sto_kernel kernel, const struct sto_weight *w,
+                           uint32_t cols, struct sto_tuning *tuning);
 /* True when sto_op_matmul would use the 8-bit path for this weight and n columns: then the caller quantises x first. */
 bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n);
 /* xq: 8-bit form of x, STO_Q8_BYTES(x.cols) per row. */

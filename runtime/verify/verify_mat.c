@@ -542,6 +542,27 @@ static void coopmat_tile_case(struct sto_verifier *v, enum sto_kernel kernel, ui
     sto_verify_end(v);
 }
 
+/* Subgroups that share n_in: three, so that the last blocks are nobody's. */
+static void coopmat_share_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t n_cols)
+{
+    sto_verify_begin(v, "subgroups share n_in, %u columns", n_cols);
+    struct sto_tuning *t = &sto_verify_plan(v)->tuning[kernel];
+    t->values[0] = 3 * t->values[1];
+    t->values[5] = 2;
+    t->values[6] = 2;
+    t->values[7] = 0;
+    const struct operands o = begin_product(v, kernel,
+                                            (struct operands){.n_out = 67,
+                                                              .n_in = row_length(sto_kernel_get(kernel)->weight, 1),
+                                                              .n_cols = n_cols,
+                                                              .has_bias = true,
+                                                              .accumulate = true});
+    record_product(v, &o);
+    sto_verify_run(v);
+    compare_product(v, &o, bound_of(kernel, o.n_in));
+    sto_verify_end(v);
+}
+
 /* Edges of tiles: one column more than one matrix, one less than a tile, and several tiles in both directions. */
 static void run_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
 {
@@ -557,6 +578,7 @@ static void run_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
         coopmat_tile_case(v, kernel, 1, 1, 17);
         coopmat_tile_case(v, kernel, 1, 2, 33);
         coopmat_tile_case(v, kernel, 2, 1, 33);
+        coopmat_share_case(v, kernel, 35);
     }
 }
 

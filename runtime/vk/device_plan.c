@@ -9,6 +9,8 @@
 
 enum { VENDOR_AMD = 0x1002, VENDOR_NVIDIA = 0x10de, VENDOR_INTEL = 0x8086 };
 enum { MIN_PUSH_BYTES = 128, API_1_3 = (1 << 22) | (3 << 12) };
+/* Two workgroups for each compute unit or multiprocessor; of drivers that do not tell, as for a mid-size card. */
+enum { ASSUMED_GROUPS = 64, MAX_CORES = 1 << 16 };
 
 /* ---- what every device must have ---- */
 
@@ -267,6 +269,7 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
         choose_coopmat(s, out);
     out->use_coopmat = out->coopmat.m > 0;
     out->max_shared_bytes = s->max_shared_bytes;
+    out->busy_groups = s->shader_cores > 0 && s->shader_cores < MAX_CORES ? 2 * s->shader_cores : ASSUMED_GROUPS;
     out->use_memory_budget = s->ext_memory_budget;
     out->use_memory_priority = s->ext_memory_priority;
     choose_kernels(s, out);

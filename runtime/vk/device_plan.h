@@ -38,6 +38,7 @@ struct sto_device_plan {
         uint32_t registers; /* 32-bit ones of an invocation */
     } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
     uint32_t max_shared_bytes;     /* of a workgroup */
+    uint32_t busy_groups;          /* workgroups of matrix products that keep all of the device busy */
     uint64_t device_heap_bytes;
 
     /* Which kernels serve an operation: STO_KERNEL_COUNT where there is none. A kernel of matrows*.comp stands for

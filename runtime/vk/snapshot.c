@@ -41,6 +41,7 @@ static const struct field fields[] = {
     FIELD(FIELD_U32, max_shared_bytes),
     FIELD(FIELD_U32, max_push_bytes),
     FIELD(FIELD_U32, max_allocations),
+    FIELD(FIELD_U32, shader_cores),
     FIELD(FIELD_U64, max_buffer_bytes),
     FIELD(FIELD_U64, max_allocation_bytes),
     FIELD(FIELD_U64, max_storage_range_bytes),

@@ -24,6 +24,7 @@ struct sto_device_snapshot {
     /* limits */
     uint32_t max_workgroup_invocations, max_workgroup_size[3], max_workgroup_count[3];
     uint32_t max_shared_bytes, max_push_bytes, max_allocations;
+    uint32_t shader_cores; /* compute units (AMD) or multiprocessors (NVIDIA); 0: the driver does not say */
     uint64_t max_buffer_bytes, max_allocation_bytes, max_storage_range_bytes;
     uint64_t min_import_alignment_bytes;               /* host-pointer import; 0: not there */
     uint64_t non_coherent_atom_bytes, copy_alignment_bytes;

@@ -97,8 +97,26 @@ static void take_newer(struct sto_device_snapshot *s, const struct answers *a)
     s->host_query_reset = a->f12.hostQueryReset;
 }
 
+/* The device's size, from whichever extension tells it. */
+static void take_cores(VkPhysicalDevice physical, bool amd, bool nvidia, struct sto_device_snapshot *s)
+{
+    VkPhysicalDeviceShaderCorePropertiesAMD units = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV processors = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = amd ? (void *)&units : (void *)&processors};
+    if (!amd && !nvidia)
+        return;
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    s->shader_cores = amd ? units.shaderEngineCount * units.shaderArraysPerEngineCount *
+                                units.computeUnitsPerShaderArray
+                          : processors.shaderSMCount;
+}
+
 static void take_extensions(VkPhysicalDevice physical, struct sto_device_snapshot *s)
 {
+    bool amd_cores = false, nvidia_cores = false;
     const struct {
         const char *name;
         bool *there;
@@ -112,6 +130,8 @@ static void take_extensions(VkPhysicalDevice physical, struct sto_device_snapsho
         {"VK_NV_cooperative_matrix2", &s->ext_cooperative_matrix2},
         {"VK_EXT_pci_bus_info", &s->ext_pci_bus_info},
         {"VK_KHR_portability_subset", &s->ext_portability_subset},
+        {"VK_AMD_shader_core_properties", &amd_cores},
+        {"VK_NV_shader_sm_builtins", &nvidia_cores},
     };
     uint32_t n = 0;
     if (vkEnumerateDeviceExtensionProperties(physical, NULL, &n, NULL) != VK_SUCCESS || n == 0)
@@ -124,6 +144,7 @@ static void take_extensions(VkPhysicalDevice physical, struct sto_device_snapsho
         }
     }
     sto_free(list);
+    take_cores(physical, amd_cores, nvidia_cores, s);
 }
 
 static void take_memory(VkPhysicalDevice physical, struct sto_device_snapshot *s)

@@ -121,14 +121,15 @@ uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const str
         return t->values[1] > 0 ? attention_shared_bytes(t->values) : 0;
     if (!is_coopmat(kernel))
         return 0;
-    const uint32_t subgroups = t->values[0] / t->values[1], m = t->values[2], n = t->values[3];
-    return (subgroups / t->values[7] * t->values[5] * m + t->values[7] * t->values[6] * n) * PITCH_BYTES +
-           subgroups * m * n * 4;
+    const uint32_t subgroups = t->values[0] / t->values[1], m = t->values[2], n = t->values[3], across = t->values[7];
+    const uint32_t rows = t->values[5] * m, cols = t->values[6] * n; /* of a subgroup */
+    const uint32_t tiles = across == 0 ? subgroups * (rows + cols) : subgroups / across * rows + across * cols;
+    return tiles * PITCH_BYTES + subgroups * m * n * 4;
 }
 
 /* Tiles of cooperative matrices: 2 to 4 the device's size, 5 and 6 how many of them a subgroup makes in rows and
- * columns, 7 subgroups side by side over columns. Four subgroups, each with as square a part as its registers hold,
- * and less where shared memory asks. */
+ * columns, 7 subgroups side by side over columns (the operation may choose 0: they share n_in). Four subgroups, each
+ * with as square a part as its registers hold, and less where shared memory asks. */
 static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     const uint32_t subgroup = t->values[1], m = in->plan->coopmat.m, n = in->plan->coopmat.n;

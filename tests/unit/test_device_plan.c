@@ -331,6 +331,23 @@ static void attention_uses_matrix_units(void **state)
     }
 }
 
+/* What a device's size makes of small products: two workgroups for each core, where the driver tells their number. */
+static void the_size_of_a_device_is_used(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t cores, groups;
+    } cases[] = {{0, 64}, {24, 48}, {96, 192}, {128, 256}, {0xffffffffu, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load("hand-rtx4060-8g-rebar", &s);
+        s.shader_cores = cases[i].cores;
+        make_plan(&s, NULL, &p);
+        assert_int_equal(p.busy_groups, cases[i].groups);
+    }
+}
+
 /* Less shared memory means smaller tiles, then none. */
 static void tiles_of_matrices_fit_shared_memory(void **state)
 {
@@ -470,6 +487,7 @@ int main(void)
         cmocka_unit_test(sizes_of_matrices_are_chosen),
         cmocka_unit_test(tiles_of_matrices_fit_shared_memory),
         cmocka_unit_test(attention_uses_matrix_units),
+        cmocka_unit_test(the_size_of_a_device_is_used),
         cmocka_unit_test(what_a_device_lacks_is_named),
         cmocka_unit_test(subgroup_sizes_can_be_asked_for),
         cmocka_unit_test(the_best_device_is_chosen),

@@ -111,20 +111,35 @@ static void deterministic_takes_few_columns_at_a_time(void **state)
 }
 
 /* Tiles of cooperative matrices: 128 by 128 where there is work for many, narrower for few columns, smaller for few
- * tiles, never below 2 by 2 matrices unless columns are fewer. */
+ * tiles, never below 2 by 2 matrices unless columns are fewer. Where that still makes fewer workgroups than the device
+ * takes, subgroups share n_in, if it is long, and shared memory has room. */
 static void tiles_of_matrices_follow_the_shape(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t rows, cols, tm, tn;
-    } cases[] = {{4096, 512, 4, 4}, {12288, 512, 4, 4}, {4096, 64, 2, 2}, {12288, 64, 4, 2}, {12288, 32, 4, 1},
-                 {12288, 9, 4, 1},  {1024, 512, 2, 4},  {1024, 128, 2, 2}, {151936, 33, 4, 2}, {67, 9, 2, 1}};
+        uint32_t rows, inputs, cols, busy, shared_kb, tm, tn, across;
+    } cases[] = {
+        {4096, 512, 512, 64, 48, 4, 4, 2},   {12288, 512, 512, 64, 48, 4, 4, 2},  {4096, 512, 64, 64, 48, 2, 2, 2},
+        {12288, 512, 64, 64, 48, 4, 2, 2},   {12288, 512, 32, 64, 48, 4, 1, 2},   {12288, 512, 9, 64, 48, 4, 1, 2},
+        {1024, 512, 512, 64, 48, 2, 4, 2},   {1024, 512, 128, 64, 48, 2, 2, 2},   {151936, 512, 33, 64, 48, 4, 2, 2},
+        {67, 512, 9, 64, 48, 2, 1, 2},
+        {4096, 4096, 512, 64, 48, 4, 4, 2},  {4096, 4096, 64, 64, 48, 2, 2, 2}, /* enough tiles */
+        {4096, 12288, 64, 256, 48, 2, 2, 0}, {4096, 12288, 64, 128, 48, 2, 4, 0}, /* all columns, if that is enough */
+        {4096, 12288, 16, 192, 48, 2, 1, 0}, {1024, 1024, 32, 64, 48, 2, 2, 0},
+        {1024, 992, 32, 64, 48, 2, 1, 2}, /* 31 blocks for four subgroups are few */
+        {4096, 12288, 64, 128, 32, 2, 2, 0}, {4096, 12288, 64, 256, 16, 2, 2, 2}, /* no room for 4 matrices, or any */
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static struct sto_device_plan plan;
         struct sto_tuning t = {.values = {128, 32, 16, 16, 16, 4, 4, 2}, .n_values = 8};
-        sto_op_coopmat_tuning(&t, cases[i].rows, cases[i].cols);
-        if (t.values[5] != cases[i].tm || t.values[6] != cases[i].tn)
-            fail_msg("%u rows, %u columns: %u by %u matrices", cases[i].rows, cases[i].cols, t.values[5], t.values[6]);
-        assert_true(t.values[0] == 128 && t.values[2] == 16 && t.values[7] == 2);
+        plan.busy_groups = cases[i].busy;
+        plan.max_shared_bytes = cases[i].shared_kb << 10;
+        const struct sto_weight w = {.type = STO_TYPE_Q4_K, .rows = cases[i].rows, .cols = cases[i].inputs};
+        sto_op_coopmat_tuning(&plan, STO_KERNEL_matmul_coopmat_q4_k, &w, cases[i].cols, &t);
+        if (t.values[5] != cases[i].tm || t.values[6] != cases[i].tn || t.values[7] != cases[i].across)
+            fail_msg("%u rows of %u, %u columns: %u by %u matrices, %u across", cases[i].rows, cases[i].inputs,
+                     cases[i].cols, t.values[5], t.values[6], t.values[7]);
+        assert_true(t.values[0] == 128 && t.values[2] == 16);
     }
 }
 
