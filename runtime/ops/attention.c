@@ -133,11 +133,14 @@ static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
     return room / row_parts < rows ? room / row_parts : rows;
 }
 
-/* Some drivers bound how long a dispatch may loop: runtime/vk/tuning.c. */
+/* Some drivers bound how long a dispatch may loop: runtime/vk/tuning.c. One that answers wrongly here is set aside. */
 static bool prefill_may_run(const struct sto_device_plan *plan, const struct sto_op_attention_args *a)
 {
-    const uint64_t limit = plan->tuning[prefill_kernel(a->kv.type)].values[2];
+    const enum sto_kernel kernel = prefill_kernel(a->kv.type);
+    const uint64_t limit = plan->tuning[kernel].values[2];
     const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
+    if (plan->set_aside[kernel])
+        return false;
     return limit == 0 || tokens * a->kv.head_dim <= limit;
 }
 

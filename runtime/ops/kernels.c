@@ -1,6 +1,8 @@
 /* Which kernels a model's steps will use: so that their pipelines can be made together, before the first step. */
 #include "runtime/ops/ops.h"
 
+enum { MANY_COLUMNS = 64 };
+
 struct list {
     enum sto_kernel *kernels;
     uint32_t n;
@@ -16,7 +18,7 @@ static void add(struct list *list, enum sto_kernel kernel)
         list->kernels[list->n++] = kernel;
 }
 
-static void add_kv(struct list *list, enum sto_type kv_type)
+static void add_kv(struct list *list, const struct sto_device_plan *plan, enum sto_type kv_type)
 {
     static const struct {
         enum sto_type type;
@@ -31,7 +33,8 @@ static void add_kv(struct list *list, enum sto_type kv_type)
         if (rows[i].type == kv_type) {
             add(list, rows[i].rope);
             add(list, rows[i].decode);
-            add(list, rows[i].prefill);
+            if (!plan->set_aside[rows[i].prefill]) /* else decode goes over a prompt too */
+                add(list, rows[i].prefill);
         }
     }
 }
@@ -39,25 +42,25 @@ static void add_kv(struct list *list, enum sto_type kv_type)
 uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum sto_type embd, enum sto_type kv_type,
                              enum sto_kernel *kernels)
 {
-    const struct sto_device_plan *plan = ops->plan;
     struct list list = {.kernels = kernels};
     add(&list, STO_KERNEL_step_begin);
-    add(&list, STO_KERNEL_sample_max);
-    add(&list, STO_KERNEL_sample_pick);
+    if (sto_op_can_sample(ops->plan)) {
+        add(&list, STO_KERNEL_sample_max);
+        add(&list, STO_KERNEL_sample_pick);
+    }
     add(&list, STO_KERNEL_rmsnorm);
     add(&list, STO_KERNEL_glu);
     add(&list, STO_KERNEL_attn_merge);
-    add(&list, plan->embed[embd]);
-    add_kv(&list, kv_type);
+    add(&list, ops->plan->embed[embd]);
+    add_kv(&list, ops->plan, kv_type);
     for (int t = 0; t < STO_TYPE_COUNT; t++) {
         const struct sto_weight w = {.type = (enum sto_type)t, .cols = 32};
         if (!types[t])
             continue;
-        const bool q8 = sto_op_wants_q8(ops, &w, 1);
-        add(&list, q8 ? plan->matvec_q8[t] : plan->matvec[t]);
-        if (!ops->deterministic)
-            add(&list, sto_op_wants_q8(ops, &w, 64) ? plan->matmul_q8[t] : plan->matmul[t]);
-        if (q8) {
+        const bool vector_q8 = sto_op_wants_q8(ops, &w, 1), matrix_q8 = sto_op_wants_q8(ops, &w, MANY_COLUMNS);
+        add(&list, sto_op_matmul_kernel(ops, w.type, 1, vector_q8));
+        add(&list, sto_op_matmul_kernel(ops, w.type, MANY_COLUMNS, matrix_q8));
+        if (vector_q8 || matrix_q8) {
             add(&list, STO_KERNEL_quantize_q8);
             add(&list, STO_KERNEL_rmsnorm_q8);
             add(&list, STO_KERNEL_glu_q8);

@@ -1,8 +1,8 @@
-/* Operands and dispatches of the kernels that bench/kernels times.
+/* Operands and dispatches of the kernels that are timed.
  *
  *   weights   one random matrix, repeated until the copies exceed the caches
  *   check     sampled rows against a product in double, at the very shape and constants that are timed */
-#include "bench/kernel_case.h"
+#include "runtime/measure/kernel_case.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,7 +59,7 @@ static bool is_q8(enum sto_kernel kernel)
     return operation_of(kernel) == OP_MATMUL && strstr(sto_kernel_get(kernel)->source, "_q8") != NULL;
 }
 
-bool kernel_case_known(enum sto_kernel kernel)
+bool sto_kernel_case_known(enum sto_kernel kernel)
 {
     return operation_of(kernel) != OP_NONE;
 }
@@ -94,7 +94,7 @@ static void fill_block(enum sto_type type, uint8_t *block)
 }
 
 /* A matrix that repeats after some hundred blocks: none of its rows are alike, and it is soon made. */
-static enum sto_status make_weights(struct kernel_case *c, struct sto_error *err)
+static enum sto_status make_weights(struct sto_kernel_case *c, struct sto_error *err)
 {
     enum { N_BLOCKS = 1021 };
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
@@ -114,7 +114,7 @@ static enum sto_status make_weights(struct kernel_case *c, struct sto_error *err
     return STO_OK;
 }
 
-static enum sto_status upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
+static enum sto_status upload(struct sto_kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
                               uint64_t bytes, struct sto_error *err)
 {
     struct sto_uploader *up = NULL;
@@ -128,14 +128,14 @@ static enum sto_status upload(struct kernel_case *c, struct sto_buffer *buffer, 
 }
 
 /* A buffer on the device that holds data, or nothing yet when data is NULL. */
-static enum sto_status make_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
-                                   uint64_t bytes, struct sto_error *err)
+static enum sto_status make_buffer(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what,
+                                   const void *data, uint64_t bytes, struct sto_error *err)
 {
     enum sto_status status = sto_buffer_create(c->device, STO_MEMORY_DEVICE, bytes, what, buffer, err);
     return status == STO_OK && data != NULL ? upload(c, buffer, 0, data, bytes, err) : status;
 }
 
-static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_weights(struct sto_kernel_case *c, struct sto_error *err)
 {
     enum { MAX_COPIES = 64 };
     const uint64_t bytes = sto_type_bytes(sto_kernel_get(c->kernel)->weight, c->shape.inputs) * c->shape.rows;
@@ -154,9 +154,9 @@ static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
                             : status;
 }
 
-static enum sto_status put_activations(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_activations(struct sto_kernel_case *c, struct sto_error *err)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const uint64_t n = (uint64_t)s->columns * s->inputs, widest = s->rows > s->inputs ? s->rows : s->inputs;
 
     c->host_x = sto_calloc((size_t)n, sizeof *c->host_x);
@@ -171,7 +171,7 @@ static enum sto_status put_activations(struct kernel_case *c, struct sto_error *
 }
 
 /* Tokens all over the vocabulary, for embed. */
-static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_step(struct sto_kernel_case *c, struct sto_error *err)
 {
     struct { struct StepHeader header; struct StepColumn columns[512]; } step = {{0}, {{0}}};
     for (uint32_t i = 0; i < c->shape.columns && i < 512; i++)
@@ -181,9 +181,9 @@ static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
 
 /* ---- the case ---- */
 
-static void count_work(struct kernel_case *c)
+static void count_work(struct sto_kernel_case *c)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
     const uint64_t n = (uint64_t)s->columns * s->inputs;
     const uint64_t row_bytes = type < STO_TYPE_COUNT ? sto_type_bytes(type, s->inputs) : 0;
@@ -202,7 +202,7 @@ static void count_work(struct kernel_case *c)
 }
 
 /* 8-bit activations are made once, with the kernel that makes them. */
-static enum sto_status quantize(struct kernel_case *c, struct sto_error *err)
+static enum sto_status quantize(struct sto_kernel_case *c, struct sto_error *err)
 {
     uint64_t ticket;
     struct sto_recording *rec = NULL;
@@ -222,21 +222,20 @@ static enum sto_status quantize(struct kernel_case *c, struct sto_error *err)
     return status;
 }
 
-enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel kernel, const struct kernel_shape *shape,
-                                   const uint32_t *tuning, struct kernel_case *c, struct sto_error *err)
+enum sto_status sto_kernel_case_create(struct sto_device *device, enum sto_kernel kernel,
+                                       const struct sto_kernel_shape *shape, const struct sto_tuning *tuning,
+                                       struct sto_kernel_case *c, struct sto_error *err)
 {
     const bool has_weights = sto_kernel_get(kernel)->weight < STO_TYPE_COUNT;
 
-    *c = (struct kernel_case){.device = device, .kernel = kernel, .shape = *shape};
+    *c = (struct sto_kernel_case){.device = device, .kernel = kernel, .shape = *shape};
     c->plan = *sto_device_get_plan(device);
     c->ops = (struct sto_ops){.plan = &c->plan, .math = STO_MATH_EXACT, .deterministic = is_vector(kernel)};
     if (c->shape.columns == 0)
         c->shape.columns = is_vector(kernel) ? 1 : 64;
     choose_kernel(&c->plan, kernel);
-    for (uint32_t i = 0; i < STO_MAX_TUNING; i++) {
-        if (tuning[i] != 0)
-            c->plan.tuning[kernel].values[i] = tuning[i];
-    }
+    if (tuning != NULL)
+        c->plan.tuning[kernel] = *tuning;
     count_work(c);
     enum sto_status status = has_weights ? put_weights(c, err) : STO_OK;
     if (status == STO_OK)
@@ -247,11 +246,11 @@ enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel ke
         status = quantize(c, err);
     c->ops.pieces = c->pieces.address;
     if (status != STO_OK)
-        kernel_case_destroy(c);
+        sto_kernel_case_destroy(c);
     return status;
 }
 
-void kernel_case_destroy(struct kernel_case *c)
+void sto_kernel_case_destroy(struct sto_kernel_case *c)
 {
     struct sto_buffer *buffers[] = {&c->weights, &c->x, &c->xq, &c->y, &c->pieces, &c->step};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
@@ -262,9 +261,9 @@ void kernel_case_destroy(struct kernel_case *c)
     c->host_x = NULL;
 }
 
-void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32_t turn)
+void sto_kernel_case_record(struct sto_kernel_case *c, struct sto_recording *rec, uint32_t turn)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const uint32_t piece = c->copies > 0 ? turn % c->copies : 0;
     const struct sto_tensor x = {c->x.address, s->columns, s->inputs, s->inputs};
     const struct sto_tensor same = {c->y.address, s->columns, s->inputs, s->inputs};
@@ -290,7 +289,8 @@ void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32
 /* ---- the check ---- */
 
 /* Column `col` of the activations as the kernel sees them. */
-static enum sto_status seen_column(struct kernel_case *c, uint32_t col, double *x, uint8_t *xq, struct sto_error *err)
+static enum sto_status seen_column(struct sto_kernel_case *c, uint32_t col, double *x, uint8_t *xq,
+                                   struct sto_error *err)
 {
     const uint32_t n = c->shape.inputs;
     for (uint32_t i = 0; i < n; i++)
@@ -309,7 +309,7 @@ static enum sto_status seen_column(struct kernel_case *c, uint32_t col, double *
 
 /* Error over bound of y[col, row]: 2^-24 of the absolute products for each of sqrt(n_in) and some roundings; operands
  * that f16 rounds lose 2^-10 each. */
-static double error_of(const struct kernel_case *c, const float *w, const double *x, float got)
+static double error_of(const struct sto_kernel_case *c, const float *w, const double *x, float got)
 {
     const bool f16 = (sto_kernel_get(c->kernel)->needs & STO_NEEDS_F16) != 0;
     double sum = 0, magnitude = 0;
@@ -322,10 +322,10 @@ static double error_of(const struct kernel_case *c, const float *w, const double
     return isnan(error) ? INFINITY : error / bound;
 }
 
-enum sto_status kernel_case_check(struct kernel_case *c, double *error_over_bound, struct sto_error *err)
+enum sto_status sto_kernel_case_check(struct sto_kernel_case *c, double *error_over_bound, struct sto_error *err)
 {
     enum { SAMPLES = 48 };
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
     enum sto_status status = STO_OK;
 
