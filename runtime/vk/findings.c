@@ -74,7 +74,7 @@ static uint64_t hash_text(uint64_t h, const char *text)
     return hash_word(h, 0x100);
 }
 
-uint64_t sto_findings_key(const struct sto_device_snapshot *s, const struct sto_device_plan *plan)
+struct sto_findings_owner sto_findings_owner(const struct sto_device_snapshot *s, const struct sto_device_plan *plan)
 {
     uint64_t h = 0xcbf29ce484222325u;
     const uint32_t numbers[] = {s->vendor_id, s->device_id, s->driver_id, s->driver_version, s->api_version,
@@ -96,5 +96,5 @@ uint64_t sto_findings_key(const struct sto_device_snapshot *s, const struct sto_
         for (uint32_t i = 0; i < words; i++)
             h = hash_word(h, info->spirv[i]);
     }
-    return h;
+    return (struct sto_findings_owner){.snapshot = s, .plan = plan, .key = h};
 }

@@ -50,20 +50,27 @@ void sto_findings_apply(const struct sto_findings *findings, const struct sto_de
 enum sto_kernel sto_findings_rival(const struct sto_device_snapshot *snapshot, const struct sto_device_plan *plan,
                                    enum sto_kernel kernel);
 
-/* Stands for the device, its driver, this build's kernels and rules: findings of another key say nothing. The plan's
- * options count by its subgroup size. */
-uint64_t sto_findings_key(const struct sto_device_snapshot *snapshot, const struct sto_device_plan *plan);
+/* Whose findings they are. The key stands for the device, its driver, this build's kernels and rules: findings of
+ * another key say nothing. Of the plan's options the subgroup size counts. */
+struct sto_findings_owner {
+    const struct sto_device_snapshot *snapshot;
+    const struct sto_device_plan *plan;
+    uint64_t key;
+};
+/* Reads all kernels' code for the key: some milliseconds. */
+struct sto_findings_owner sto_findings_owner(const struct sto_device_snapshot *snapshot,
+                                             const struct sto_device_plan *plan);
 
 /* Text from outside, read as hostile: *out is complete or zeroed. `name` stands for the file in errors, which name the
  * line too. A text of another key is an error of status STO_ERR_USAGE, one that is damaged of STO_ERR_FAILED. */
 enum { STO_MAX_FINDINGS_BYTES = 256 << 10 };
 enum sto_status sto_findings_parse(const char *name, const char *text, size_t size,
-                                   const struct sto_device_snapshot *snapshot, const struct sto_device_plan *plan,
-                                   struct sto_findings *out, struct sto_error *err);
+                                   const struct sto_findings_owner *owner, struct sto_findings *out,
+                                   struct sto_error *err);
 /* What is written reads back equal, but for digits: ratios have three decimals. Writes at most size bytes including the
  * NUL; returns the length that it needs. */
-size_t sto_findings_print(const struct sto_findings *findings, const struct sto_device_snapshot *snapshot,
-                          const struct sto_device_plan *plan, char *text, size_t size);
+size_t sto_findings_print(const struct sto_findings *findings, const struct sto_findings_owner *owner, char *text,
+                          size_t size);
 
 /* The file of a device in a folder as sto_device_params.cache_dir names it (NULL, ""). "": there is no folder. */
 void sto_findings_path(const struct sto_device_snapshot *snapshot, const struct sto_device_plan *plan,

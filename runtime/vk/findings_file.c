@@ -1,7 +1,7 @@
 /* Findings as text, and where it is kept.
  *
  *   strato findings 1
- *   key 9c41d2a07be3f518                                       sto_findings_key
+ *   key 9c41d2a07be3f518                                       of its owner
  *   device llvmpipe (LLVM 15.0.6, 256 bits)                    for people
  *   tested 1764280000
  *   tuned 1764281000
@@ -35,8 +35,7 @@ struct reader {
     struct sto_view rest; /* what follows the line */
     struct sto_view line; /* what is left of it    */
     unsigned number;      /* of the line, from 1   */
-    const struct sto_device_snapshot *snapshot;
-    const struct sto_device_plan *plan;
+    const struct sto_findings_owner *owner;
     struct sto_findings *out;
     struct sto_error *err;
 };
@@ -159,7 +158,7 @@ static enum sto_status read_tune(struct reader *r)
     double gain;
     if (!take_kernel(r, &kernel) || !take_ratio(r, &gain) || !(gain > 0))
         return damaged(r, "no tuning");
-    const struct sto_tuning_input in = {r->snapshot, r->plan, sto_kernel_get(kernel)};
+    const struct sto_tuning_input in = {r->owner->snapshot, r->owner->plan, sto_kernel_get(kernel)};
     struct sto_tuning t;
     sto_tuning_make(&in, &t);
     for (uint32_t i = 0; i < t.n_values; i++) {
@@ -208,7 +207,7 @@ static enum sto_status read_line(struct reader *r)
 static enum sto_status read_all(struct reader *r)
 {
     char key[32];
-    (void)snprintf(key, sizeof key, "key %016" PRIx64, sto_findings_key(r->snapshot, r->plan));
+    (void)snprintf(key, sizeof key, "key %016" PRIx64, r->owner->key);
     if (!next_line(r) || !sto_view_equals(r->line, title))
         return damaged(r, "not a file of findings");
     if (!next_line(r) || r->line.size != strlen(key) || memcmp(r->line.data, "key ", 4) != 0)
@@ -226,10 +225,10 @@ static enum sto_status read_all(struct reader *r)
 }
 
 enum sto_status sto_findings_parse(const char *name, const char *text, size_t size,
-                                   const struct sto_device_snapshot *snapshot, const struct sto_device_plan *plan,
-                                   struct sto_findings *out, struct sto_error *err)
+                                   const struct sto_findings_owner *owner, struct sto_findings *out,
+                                   struct sto_error *err)
 {
-    struct reader r = {.name = name, .rest = {text, size}, .snapshot = snapshot, .plan = plan, .out = out, .err = err};
+    struct reader r = {.name = name, .rest = {text, size}, .owner = owner, .out = out, .err = err};
     memset(out, 0, sizeof *out);
     const enum sto_status status = read_all(&r);
     if (status != STO_OK)
@@ -292,12 +291,12 @@ static void put_kernel(struct writer *w, enum sto_kernel kernel, const struct st
     }
 }
 
-size_t sto_findings_print(const struct sto_findings *f, const struct sto_device_snapshot *snapshot,
-                          const struct sto_device_plan *plan, char *text, size_t size)
+size_t sto_findings_print(const struct sto_findings *f, const struct sto_findings_owner *owner, char *text,
+                          size_t size)
 {
     struct writer w = {.text = text, .size = size};
-    put(&w, "%s\nkey %016" PRIx64 "\ndevice ", title, sto_findings_key(snapshot, plan));
-    for (const char *c = snapshot->name; *c != '\0'; c++)
+    put(&w, "%s\nkey %016" PRIx64 "\ndevice ", title, owner->key);
+    for (const char *c = owner->snapshot->name; *c != '\0'; c++)
         put(&w, "%c", (unsigned char)*c < 0x20 ? ' ' : *c);
     put(&w, "\n");
     if (f->tested_at != 0)
@@ -348,8 +347,10 @@ void sto_findings_load(const struct sto_device_snapshot *snapshot, const struct 
     if (path[0] == '\0' || !sto_file_exists(path))
         return;
     enum sto_status status = sto_file_read(path, STO_MAX_FINDINGS_BYTES, &text, &size, &err);
-    if (status == STO_OK)
-        status = sto_findings_parse(path, text, size, snapshot, plan, out, &err);
+    if (status == STO_OK) {
+        const struct sto_findings_owner owner = sto_findings_owner(snapshot, plan);
+        status = sto_findings_parse(path, text, size, &owner, out, &err);
+    }
     if (status == STO_ERR_USAGE)
         sto_log(callbacks, STO_LOG_WARNING, "%s: kernels are tested anew, and untuned", err.message);
     else if (status != STO_OK)
@@ -364,11 +365,12 @@ enum sto_status sto_findings_save(const struct sto_findings *findings, const str
     sto_findings_path(snapshot, plan, cache_dir, path, sizeof path);
     if (path[0] == '\0')
         return STO_OK;
-    const size_t size = sto_findings_print(findings, snapshot, plan, NULL, 0);
+    const struct sto_findings_owner owner = sto_findings_owner(snapshot, plan);
+    const size_t size = sto_findings_print(findings, &owner, NULL, 0);
     char *text = sto_calloc(size + 1, 1);
     if (text == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for what was found out about the device");
-    (void)sto_findings_print(findings, snapshot, plan, text, size + 1);
+    (void)sto_findings_print(findings, &owner, text, size + 1);
     (void)snprintf(folder, sizeof folder, "%s", path);
     *strrchr(folder, '/') = '\0';
     enum sto_status status = sto_make_dirs(folder, err);

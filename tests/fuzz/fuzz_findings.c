@@ -42,22 +42,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct sto_findings findings, again;
     static char text[MOST];
-    const struct sto_device_snapshot snapshot = make_snapshot();
-    struct sto_device_plan plan;
+    static struct sto_device_snapshot snapshot;
+    static struct sto_device_plan plan;
+    static struct sto_findings_owner owner;
     struct sto_error err;
     size_t head = 0;
-    check(sto_device_plan_make(&snapshot, NULL, &plan, &err) == STO_OK);
+    if (owner.plan == NULL) {
+        snapshot = make_snapshot();
+        check(sto_device_plan_make(&snapshot, NULL, &plan, &err) == STO_OK);
+        owner = sto_findings_owner(&snapshot, &plan);
+    }
     memset(&findings, 0, sizeof findings);
     if (size > MOST / 2)
         return 0;
     if (size == 0 || data[0] != '!') {
-        head = sto_findings_print(&findings, &snapshot, &plan, text, sizeof text) - strlen("end\n");
+        head = sto_findings_print(&findings, &owner, text, sizeof text) - strlen("end\n");
     } else {
         data++;
         size--;
     }
     memcpy(text + head, data, size);
-    if (sto_findings_parse("fuzz", text, head + size, &snapshot, &plan, &findings, &err) != STO_OK) {
+    if (sto_findings_parse("fuzz", text, head + size, &owner, &findings, &err) != STO_OK) {
         check(err.status != STO_OK && strncmp(err.message, "fuzz: ", 6) == 0);
         return 0;
     }
@@ -67,8 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sto_tuning_input in = {&snapshot, &plan, sto_kernel_get((enum sto_kernel)k)};
         check(sto_tuning_possible(&in, &applied.tuning[k]));
     }
-    const size_t n = sto_findings_print(&findings, &snapshot, &plan, text, sizeof text);
+    const size_t n = sto_findings_print(&findings, &owner, text, sizeof text);
     check(n < sizeof text);
-    check(sto_findings_parse("fuzz", text, n, &snapshot, &plan, &again, &err) == STO_OK);
+    check(sto_findings_parse("fuzz", text, n, &owner, &again, &err) == STO_OK);
     return 0;
 }
