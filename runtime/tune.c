@@ -9,7 +9,6 @@
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/variants.h"
-#include "runtime/verify/verify.h"
 
 enum { RACE_MS = 200, MAX_ROUNDS = 3 };
 static const double WORTH_IT = 0.97; /* of the time before: what is nearer is noise */
@@ -72,7 +71,8 @@ static enum sto_status ask(struct search *s, enum sto_kernel kernel, struct sto_
     struct question q = {.kernel = kernel};
     struct sto_verify_summary summary;
     const struct sto_verify_params params = {
-        .quick = true, .tuning = s->tuning, .user = &q, .wants = is_asked, .result = take_answer};
+        .quick = true, .tuning = s->tuning, .sources = s->params->sources, .user = &q, .wants = is_asked,
+        .result = take_answer};
     const enum sto_status status = sto_verify(s->device, &params, &summary, err);
     *answer = q.answer;
     return status == STO_ERR_DEVICE_LOST || status == STO_ERR_NO_FIT ? status : STO_OK;

@@ -10,7 +10,7 @@
 #ifndef STO_TUNE_H
 #define STO_TUNE_H
 
-#include "runtime/vk/device.h"
+#include "runtime/verify/verify.h"
 #include "runtime/vk/tuning_space.h"
 
 /* A kernel that was searched. */
@@ -31,6 +31,7 @@ struct sto_tune_params {
     /* Before each set of constants: how many kernels are done. True to stop; what was found is kept. NULL: none. */
     bool (*progress)(void *user, enum sto_kernel kernel, uint32_t done, uint32_t total);
     void (*found)(void *user, const struct sto_tune_kernel *result); /* after each kernel; NULL: none */
+    const struct sto_verify_source *sources; /* see sto_verify_params; for tests */
 };
 
 /* device: opened with no_self_test, so that its plan is the rules'. findings: what was known before (they keep what is

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/generate.h"
 #include "runtime/base/os.h"
 #include "runtime/selftest.h"
 #include "runtime/vk/recorder.h"
@@ -102,6 +103,64 @@ static void expect_close(const float *a, const float *b, size_t n)
         fail_msg("relative error %g", sqrt(error / size));
 }
 
+/* A few greedy tokens as text; free with free. *queued: whether sto_session_generate, which draws on the device, did
+ * not refuse. */
+static char *tell(struct sto_device *device, bool *queued)
+{
+    struct sto_model *model = NULL;
+    struct sto_engine *engine = NULL;
+    struct sto_generator *generator = NULL;
+    struct sto_session *session = NULL;
+    struct sto_generate_params p;
+    struct sto_generate_result result = {0};
+    struct sto_error err = {0};
+    uint32_t n = 0;
+    sto_generate_defaults(&p);
+    p.prompt = "Tell me about foxes.";
+    p.max_tokens = 12;
+    p.sampling.temperature = 0;
+    if (sto_model_open(demo, NULL, NULL, &model, &err) != STO_OK ||
+        sto_engine_create(device, model, NULL, NULL, &engine, &err) != STO_OK ||
+        sto_generator_create(engine, &generator, &err) != STO_OK ||
+        sto_generate(generator, &p, &result, &err) != STO_OK || sto_session_create(engine, &session, &err) != STO_OK)
+        fail_msg("%s", err.message);
+    const struct sto_generation_params greedy = {0};
+    const enum sto_status status = sto_session_generate(session, tokens[0], &greedy, 1, NULL, &n, &err);
+    *queued = status == STO_OK;
+    assert_true(*queued || (status == STO_ERR_FAILED && strstr(err.message, "draws tokens wrongly") != NULL));
+    char *text = malloc(result.text_size + 1);
+    assert_non_null(text);
+    memcpy(text, result.text, result.text_size + 1);
+    sto_generate_result_free(&result);
+    sto_session_destroy(session);
+    sto_generator_destroy(generator);
+    sto_engine_destroy(engine);
+    sto_model_close(model);
+    return text;
+}
+
+/* Dispatches that attention over 20 columns takes; nothing is run. */
+static uint32_t attention_dispatches(struct sto_device *device)
+{
+    struct sto_recording *rec = NULL;
+    struct sto_recording_stats stats;
+    struct sto_error err;
+    assert_int_equal(sto_recording_create(device, &rec, &err), STO_OK);
+    sto_recording_begin(rec);
+    struct sto_ops ops = {.rec = rec, .plan = sto_device_get_plan(device)};
+    const struct sto_op_attention_args args = {
+        .step = UINT64_C(1) << 40, .partial = UINT64_C(2) << 40, .n_heads = 4, .max_tokens = 128, .scale = 1,
+        .o = {.address = UINT64_C(3) << 40, .rows = 20, .cols = 256, .stride = 256},
+        .q = {.address = UINT64_C(4) << 40, .rows = 20, .cols = 256, .stride = 256},
+        .kv = {.type = STO_TYPE_F16, .table = UINT64_C(5) << 40, .pages = 1, .n_kv_heads = 2, .head_dim = 64,
+               .base = UINT64_C(6) << 40, .bytes = 1 << 20}};
+    sto_op_attention(&ops, &args);
+    assert_int_equal(sto_recording_finish(rec, &err), STO_OK);
+    sto_recording_get_stats(rec, &stats);
+    sto_recording_destroy(rec);
+    return stats.dispatches;
+}
+
 /* ---- the tests ---- */
 
 /* The real cases, on this driver: all kernels that the demo model needs are right, and none is tested twice. */
@@ -140,6 +199,10 @@ static void the_engine_does_without_wrong_kernels(void **state)
     const struct sto_device_plan before = *sto_device_get_plan(t.device);
     const enum sto_kernel first = before.matvec[STO_TYPE_Q8_0];
     float *want = sto_test_logits(&t, demo, NULL, tokens, N_TOKENS);
+    bool queued;
+    char *text = tell(t.device, &queued);
+    assert_true(queued);
+    assert_int_equal(attention_dispatches(t.device), 1);
     assert_true(finding(t.device, first)->verdict == STO_UNTESTED); /* no cache folder: no test unasked */
 
     set_failing(sto_kernel_get(first)->name, "attn_prefill", "sample_pick");
@@ -154,7 +217,13 @@ static void the_engine_does_without_wrong_kernels(void **state)
                 plan->matvec[STO_TYPE_Q8_0] != STO_KERNEL_COUNT);
     assert_int_equal(finding(t.device, plan->matvec[STO_TYPE_Q8_0])->verdict, STO_RIGHT); /* what came was tested too */
     assert_true(plan->set_aside[STO_KERNEL_attn_prefill_f16]);
+    assert_int_equal(attention_dispatches(t.device), 6); /* decode and merge of 8, 8 and 4 columns */
     assert_false(sto_op_can_sample(plan));
+    char *again = tell(t.device, &queued);
+    assert_false(queued);
+    assert_string_equal(again, text);
+    free(again);
+    free(text);
     assert_int_equal(sto_self_test_check(&m.test, NULL), STO_OK);
     assert_non_null(strstr(t.log, sto_kernel_get(first)->name));
 

@@ -246,6 +246,12 @@ static void combinations_must_go_together(void **state)
     assert_true(sto_tuning_possible(&in, &t));
     t.n_values--;
     assert_false(sto_tuning_possible(&in, &t));
+    plan.subgroup_size = 4; /* a workgroup of 8 is not filled by 16 invocations side by side */
+    sto_tuning_make(&in, &t);
+    t.values[0] = 8;
+    assert_true(sto_tuning_possible(&in, &t));
+    t.values[4] = 16;
+    assert_false(sto_tuning_possible(&in, &t));
 }
 
 /* ---- the file ---- */
@@ -318,6 +324,8 @@ static void damage_is_refused(void **state)
         assert_memory_equal(&back, &nothing, sizeof back);
         assert_non_null(strstr(err.message, "file: "));
     }
+    (void)snprintf(text + n, sizeof text - n, "end\n"); /* and what is too long */
+    assert_int_equal(parse(text, n + 4), STO_ERR_FAILED);
     for (size_t i = 0; i < n; i++) {
         const char was = text[i];
         text[i] = (char)(was + 1);

@@ -13,7 +13,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/tune.h"
-#include "runtime/verify/verify.h"
+#include "shaders/shared/args.h"
 
 static struct sto_device_snapshot snapshot;
 static struct sto_device_plan plan;
@@ -172,6 +172,42 @@ static void a_search_keeps_what_is_right(void **state)
     assert_true(summary.kernels == 1 && summary.failed == 0);
 }
 
+/* A case that is right with the rule's constants alone. */
+static void picky_case(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    static const float x[4] = {1, 2, 3, 4};
+    const bool as_planned = memcmp(&sto_verify_plan(v)->tuning[kernel], &sto_device_get_plan(device)->tuning[kernel],
+                                   sizeof(struct sto_tuning)) == 0;
+    const double want[4] = {1, 2, as_planned ? 3 : 3.5, 4};
+    sto_verify_begin(v, "four numbers");
+    const struct sto_verify_range xs = sto_verify_input(v, "x", x, sizeof x);
+    const struct sto_verify_range y = sto_verify_output(v, "y", sizeof x);
+    const struct ProbeArgs args = {.x = xs.address, .y = y.address, .n = 4, .factor = 1};
+    sto_verify_dispatch(v, STO_KERNEL_probe, &args, 1, 1, 1);
+    sto_verify_run(v);
+    sto_verify_compare(v, &(struct sto_verify_compare){
+                              .range = y, .rows = 1, .cols = 4, .stride = 4, .want = want, .bound = 0.125});
+    sto_verify_end(v);
+}
+
+/* Constants that make a kernel answer wrongly never win, however fast they are. */
+static void wrong_answers_never_win(void **state)
+{
+    (void)state;
+    static const struct sto_verify_source picky[] = {{"matvec.comp", true, picky_case, NULL},
+                                                     {NULL, false, NULL, NULL}};
+    struct seen seen = {0};
+    const struct sto_tune_params params = {.kernel = "matvec_f32", .cache_dir = "", .race_ms = 1, .user = &seen,
+                                           .found = found, .sources = picky};
+    if (device == NULL)
+        skip();
+    if (sto_tune(device, &params, &findings, &err) != STO_OK)
+        fail_msg("%s", err.message);
+    assert_true(seen.result.tried >= 3 && seen.result.wrong == seen.result.tried);
+    assert_memory_equal(&seen.result.before, &seen.result.after, sizeof seen.result.after);
+    assert_true(findings.kernels[STO_KERNEL_matvec_f32].gain <= 0);
+}
+
 static void a_search_can_be_stopped(void **state)
 {
     (void)state;
@@ -200,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_constant_is_changed_alone),        cmocka_unit_test(a_step_goes_from_the_best),
         cmocka_unit_test(a_search_keeps_what_is_right),          cmocka_unit_test(a_search_can_be_stopped),
-        cmocka_unit_test(a_kernel_that_is_not_used_is_an_error),
+        cmocka_unit_test(a_kernel_that_is_not_used_is_an_error), cmocka_unit_test(wrong_answers_never_win),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
