@@ -147,12 +147,14 @@ static bool is_specialised(enum sto_kernel kernel)
     return kernel < STO_KERNEL_COUNT && (sto_kernel_get(kernel)->needs & (STO_NEEDS_F16 | STO_NEEDS_COOPMAT)) != 0;
 }
 
+/* *ratio: time over the rival's; stays 0 where nothing could be measured, which is no failure. */
 static enum sto_status race(struct run *r, struct sto_variants *v, enum sto_kernel kernel, enum sto_kernel rival,
                             bool many, double *ratio, struct sto_error *err)
 {
     const struct sto_contender contenders[2] = {{kernel, NULL}, {rival, NULL}};
     double ns[2] = {0};
-    *ratio = 0;
+    if (*ratio > 0)
+        return STO_OK; /* known */
     if (kernel >= STO_KERNEL_COUNT || rival >= STO_KERNEL_COUNT)
         return STO_OK;
     if (sto_now_ns() > r->deadline_ns) {
@@ -160,11 +162,9 @@ static enum sto_status race(struct run *r, struct sto_variants *v, enum sto_kern
         return STO_OK;
     }
     const enum sto_status status = sto_variants_race(v, contenders, many, ns, err);
-    if (status == STO_ERR_NO_FIT)
-        return STO_OK;
     if (status == STO_OK && ns[1] > 0 && isfinite(ns[1]))
         *ratio = ns[0] / ns[1];
-    return status;
+    return status == STO_ERR_DEVICE_LOST ? status : STO_OK;
 }
 
 /* 8-bit activations against float products, once their kernels are known to be right. */
@@ -174,7 +174,8 @@ static enum sto_status race_q8(struct run *r, struct sto_variants *v, uint32_t t
     const enum sto_kernel few = plan->matvec_q8[type], many = plan->matmul_q8[type];
     const enum sto_kernel all[] = {few, many, STO_KERNEL_quantize_q8, STO_KERNEL_rmsnorm_q8, STO_KERNEL_glu_q8};
     bool right = true;
-    if (few >= STO_KERNEL_COUNT || many >= STO_KERNEL_COUNT || r->findings->q8[type].few > 0)
+    if (few >= STO_KERNEL_COUNT || many >= STO_KERNEL_COUNT ||
+        (r->findings->q8[type].few > 0 && r->findings->q8[type].many > 0))
         return STO_OK;
     memset(r->wanted, 0, sizeof r->wanted);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
