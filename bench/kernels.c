@@ -10,23 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "bench/kernel_case.h"
 #include "runtime/bandwidth.h"
-#include "runtime/base/os.h"
+#include "runtime/measure/stopwatch.h"
 #include "runtime/verify/verify.h"
-#include "shaders/shared/args.h"
 
-enum { MAX_NAMES = 32, MAX_LIST = 16, MAX_SAMPLES = 400 };
+enum { MAX_NAMES = 32, MAX_LIST = 16 };
 
 struct options {
     const char *names[MAX_NAMES]; /* beginnings of kernels' names */
     uint32_t n_names;
-    struct kernel_shape shape;
+    struct sto_kernel_shape shape;
     uint32_t columns[MAX_LIST];
     uint32_t n_columns;
-    uint32_t tuning[STO_MAX_TUNING];
+    uint32_t tuning[STO_MAX_TUNING]; /* where set */
+    bool set[STO_MAX_TUNING];
     uint32_t time_ms;
     const char *device;
     bool csv, no_verify, cpu_time;
@@ -35,109 +33,12 @@ struct options {
 struct bench {
     struct options options;
     struct sto_device *device;
-    struct sto_recording *rec;
-    struct sto_buffer scratch;     /* what empty dispatches write */
-    double submit_ns, dispatch_ns; /* of an empty submission, of an empty dispatch in one */
-    double error;                  /* of the kernel just verified, over its bound */
+    struct sto_stopwatch watch;
+    double error; /* of the kernel just verified, over its bound */
     struct sto_bandwidth memory;
     enum sto_kernel kernel;
     uint32_t failed;
 };
-
-/* ---- timing ---- */
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-struct sample {
-    double median_ns, spread; /* spread: between the quartiles, over the median */
-    uint32_t n;
-};
-
-/* The clock that kernels are timed with. */
-static double now_ns(const struct bench *b)
-{
-    return b->options.cpu_time ? (double)clock() * (1e9 / CLOCKS_PER_SEC) : (double)sto_now_ns();
-}
-
-/* Submits a finished recording until time_ms have passed, at least five times. */
-static enum sto_status time_recording(struct bench *b, uint32_t time_ms, struct sample *out, struct sto_error *err)
-{
-    double ns[MAX_SAMPLES];
-    uint64_t ticket;
-    uint32_t n = 0;
-    const uint64_t begun = sto_now_ns();
-    for (; n < MAX_SAMPLES && (n < 5 || sto_now_ns() - begun < (uint64_t)time_ms * 1000000); n++) {
-        const double start = now_ns(b);
-        enum sto_status status = sto_device_submit(b->device, b->rec, &ticket, err);
-        if (status == STO_OK)
-            status = sto_device_wait(b->device, ticket, err);
-        if (status != STO_OK)
-            return status;
-        ns[n] = now_ns(b) - start;
-    }
-    qsort(ns, n, sizeof *ns, compare_doubles);
-    out->median_ns = ns[n / 2];
-    out->spread = (ns[n * 3 / 4] - ns[n / 4]) / ns[n / 2];
-    out->n = n;
-    return STO_OK;
-}
-
-/* n dispatches that do next to nothing, each after the one before it. */
-static enum sto_status time_empty(struct bench *b, uint32_t n, double *ns, struct sto_error *err)
-{
-    const struct ProbeArgs args = {.x = b->scratch.address, .y = b->scratch.address, .n = 4, .factor = 1};
-    const struct sto_use use = {b->scratch.address, 16, STO_READ_WRITE};
-    struct sample sample;
-
-    sto_recording_begin(b->rec);
-    for (uint32_t i = 0; i < n; i++)
-        sto_record_dispatch(b->rec, &(struct sto_dispatch){.kernel = STO_KERNEL_probe, .args = &args,
-                                                           .groups = {1, 1, 1}, .uses = &use, .n_uses = 1});
-    enum sto_status status = sto_recording_finish(b->rec, err);
-    if (status == STO_OK)
-        status = time_recording(b, 100, &sample, err); /* warm-up */
-    if (status == STO_OK)
-        status = time_recording(b, 100, &sample, err);
-    *ns = sample.median_ns;
-    return status;
-}
-
-static enum sto_status measure_baseline(struct bench *b, struct sto_error *err)
-{
-    enum { MANY = 65 };
-    double one = 0, many = 0;
-    enum sto_status status = sto_buffer_create(b->device, STO_MEMORY_DEVICE, 256, "scratch", &b->scratch, err);
-    if (status == STO_OK)
-        status = time_empty(b, 1, &one, err);
-    if (status == STO_OK)
-        status = time_empty(b, MANY, &many, err);
-    b->dispatch_ns = many > one ? (many - one) / (MANY - 1) : 0;
-    b->submit_ns = one > b->dispatch_ns ? one - b->dispatch_ns : 0;
-    return status;
-}
-
-/* `turns` operations in one recording; how long it takes. */
-static enum sto_status time_turns(struct bench *b, struct kernel_case *c, uint32_t turns, uint32_t time_ms,
-                                  struct sample *out, struct sto_error *err)
-{
-    struct sto_recording_stats stats;
-    sto_recording_begin(b->rec);
-    for (uint32_t i = 0; i < turns; i++)
-        kernel_case_record(c, b->rec, i);
-    enum sto_status status = sto_recording_finish(b->rec, err);
-    if (status == STO_OK)
-        status = time_recording(b, time_ms, out, err);
-    if (status != STO_OK)
-        return status;
-    sto_recording_get_stats(b->rec, &stats);
-    const double net = out->median_ns - b->submit_ns - stats.dispatches * b->dispatch_ns;
-    out->median_ns = net / turns;
-    return STO_OK;
-}
 
 /* ---- rows ---- */
 
@@ -151,9 +52,9 @@ static void print_head(const struct bench *b)
     (void)fflush(stdout);
 }
 
-static void print_row(const struct bench *b, const struct kernel_case *c, const struct sample *s, double error)
+static void print_row(const struct bench *b, const struct sto_kernel_case *c, const struct sto_time *s, double error)
 {
-    const double ns = fmax(s->median_ns, 0), us = ns * 1e-3; /* 0: no longer than an empty dispatch */
+    const double ns = fmax(s->ns, 0), us = ns * 1e-3; /* 0: no longer than an empty dispatch */
     const double gb = ns > 0 ? (double)c->bytes / ns : 0, gflop = ns > 0 ? (double)c->flops / ns : 0;
     const double share = gb / b->memory.best_gb_per_s;
     const char *name = sto_kernel_get(c->kernel)->name;
@@ -169,32 +70,31 @@ static void print_row(const struct bench *b, const struct kernel_case *c, const 
 /* Times one kernel over one number of columns and prints its row. */
 static enum sto_status bench_columns(struct bench *b, enum sto_kernel kernel, uint32_t columns, struct sto_error *err)
 {
-    struct kernel_shape shape = b->options.shape;
-    struct kernel_case c;
-    struct sample sample;
+    struct sto_kernel_shape shape = b->options.shape;
+    struct sto_kernel_case c;
+    struct sto_time sample;
     double error = 0;
 
+    struct sto_tuning tuning = sto_device_get_plan(b->device)->tuning[kernel];
+
     shape.columns = columns;
-    enum sto_status status = kernel_case_create(b->device, kernel, &shape, b->options.tuning, &c, err);
+    for (uint32_t i = 0; i < tuning.n_values; i++) {
+        if (b->options.set[i])
+            tuning.values[i] = b->options.tuning[i];
+    }
+    enum sto_status status = sto_kernel_case_create(b->device, kernel, &shape, &tuning, &c, err);
     if (status != STO_OK)
         return status;
-    status = time_turns(b, &c, 1, 0, &sample, err); /* compiles, and says how many fit in a sample */
+    status = sto_stopwatch_warm(&b->watch, &c, err);
     if (status == STO_OK)
-        status = kernel_case_check(&c, &error, err);
+        status = sto_kernel_case_check(&c, &error, err);
     if (status == STO_OK)
-        status = time_turns(b, &c, 1, 0, &sample, err);
-    if (status == STO_OK) {
-        const double wanted = 0.1e6 * b->options.time_ms / fmax(sample.median_ns, 1000.0);
-        uint32_t turns = wanted < 1 ? 1 : wanted > 1000 ? 1000 : (uint32_t)wanted;
-        if (c.copies > 1 && turns < c.copies) /* all of them, or what was read stays in a cache */
-            turns = c.copies;
-        status = time_turns(b, &c, turns, b->options.time_ms, &sample, err);
-    }
+        status = sto_stopwatch_time(&b->watch, &c, b->options.time_ms, &sample, err);
     if (status == STO_OK) {
         print_row(b, &c, &sample, fmax(error, b->error));
         b->failed += error > 1;
     }
-    kernel_case_destroy(&c);
+    sto_kernel_case_destroy(&c);
     return status;
 }
 
@@ -232,19 +132,19 @@ static bool is_wanted(const struct bench *b, enum sto_kernel kernel)
     bool wanted = b->options.n_names == 0;
     for (uint32_t i = 0; i < b->options.n_names; i++)
         wanted = wanted || strncmp(name, b->options.names[i], strlen(b->options.names[i])) == 0;
-    return wanted && kernel_case_known(kernel);
+    return wanted && sto_kernel_case_known(kernel);
 }
 
 static enum sto_status bench_all(struct bench *b, struct sto_error *err)
 {
-    enum sto_status status = measure_baseline(b, err);
+    enum sto_status status = sto_stopwatch_take_baseline(&b->watch, err);
     if (status == STO_OK)
         status = sto_bandwidth_measure(b->device, &b->memory, err);
     if (status != STO_OK)
         return status;
     fprintf(stderr, "kernels: %s, subgroups of %u; a submission %.1f us, a dispatch %.1f us, memory %.2f GB/s\n",
-            sto_device_name(b->device), sto_device_get_plan(b->device)->subgroup_size, b->submit_ns * 1e-3,
-            b->dispatch_ns * 1e-3, b->memory.best_gb_per_s);
+            sto_device_name(b->device), sto_device_get_plan(b->device)->subgroup_size,
+            b->watch.submit_ns * 1e-3, b->watch.dispatch_ns * 1e-3, b->memory.best_gb_per_s);
     print_head(b);
     uint32_t rows = 0, not_here = 0;
     for (int k = 0; k < STO_KERNEL_COUNT && status == STO_OK; k++) {
@@ -308,6 +208,7 @@ static bool read_option(struct options *o, const char *name, const char *value)
         if (!read_number(&value, "=", STO_MAX_TUNING - 1, &i) || !read_number(&value, "", 1u << 30, &v))
             return false;
         o->tuning[i] = v;
+        o->set[i] = true;
         return true;
     }
     if (strcmp(name, "--time") == 0)
@@ -357,15 +258,13 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    const struct sto_device_params params = {.name = b.options.device};
+    const struct sto_device_params params = {.name = b.options.device, .no_self_test = true};
     enum sto_status status = sto_device_open(&params, NULL, &b.device, &err);
     if (status == STO_OK)
-        status = sto_recording_create(b.device, &b.rec, &err);
+        status = sto_stopwatch_create(b.device, b.options.cpu_time, &b.watch, &err);
     if (status == STO_OK)
         status = bench_all(&b, &err);
-    if (b.device != NULL)
-        sto_buffer_destroy(b.device, &b.scratch);
-    sto_recording_destroy(b.rec);
+    sto_stopwatch_destroy(&b.watch);
     sto_device_close(b.device);
     if (status != STO_OK)
         fprintf(stderr, "kernels: error: %s\n", err.message);

@@ -291,6 +291,7 @@ static enum sto_status generate_tokens(struct generation *gen, struct sto_error 
         if (sto_session_length(gen->g->session) >= ctx)
             end(gen, STO_STOP_CONTEXT);
         else if (gen->g->engine->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
+                 sto_op_can_sample(sto_device_get_plan(gen->g->engine->device)) &&
                  sto_sampler_on_device(gen->sampler, &how))
             status = draw_on_device(gen, &how, token, err);
         else

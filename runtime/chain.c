@@ -115,6 +115,9 @@ static enum sto_status check_call(const struct sto_session *s, uint32_t token, u
     if (n_vocab > STO_SAMPLE_MAX_VOCAB)
         return sto_fail(err, STO_ERR_USAGE, "a vocabulary of %u tokens is more than %d, which the device draws from",
                         n_vocab, STO_SAMPLE_MAX_VOCAB);
+    if (!sto_op_can_sample(sto_device_get_plan(s->engine->device)))
+        return sto_fail(err, STO_ERR_FAILED, "%s draws tokens wrongly: its kernels for that were set aside",
+                        sto_device_name(s->engine->device));
     if (n_steps > ctx - s->length)
         return sto_fail(err, STO_ERR_USAGE, "%u tokens after %u do not fit in a context of %u", n_steps, s->length,
                         ctx);

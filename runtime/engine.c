@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/formats/formats.h"
+#include "runtime/selftest.h"
 
 enum { DEFAULT_UBATCH = 512, MAX_UBATCH = 1 << 16, LOGITS_BYTES = 64 << 20 };
 
@@ -134,20 +135,47 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
     return status == STO_OK ? sto_residency_choose(e, piece_bytes, err) : status;
 }
 
+/* Which formats the steps will meet. */
+struct formats {
+    bool types[STO_TYPE_COUNT]; /* of matrices */
+    enum sto_type embd;
+};
+
+static struct formats list_formats(const struct sto_engine *e)
+{
+    struct formats f = {.embd = e->weights.weights[sto_device_weight_index(STO_W_TOKEN_EMBD, 0)].type};
+    for (uint32_t i = 0; i < e->model->n_weights; i++) {
+        if (e->model->weights[i].rows > 1)
+            f.types[e->model->weights[i].type] = true;
+    }
+    return f;
+}
+
+static struct sto_ops ops_of(const struct sto_engine *e)
+{
+    return (struct sto_ops){.plan = sto_device_get_plan(e->device),
+                            .math = e->params.math,
+                            .deterministic = e->params.deterministic};
+}
+
+/* Before anything large is on the device: tests take room for a moment. */
+static enum sto_status test_kernels(struct sto_engine *e, struct sto_error *err)
+{
+    const struct formats f = list_formats(e);
+    const struct sto_ops ops = ops_of(e);
+    const struct sto_self_test test = {
+        .device = e->device, .ops = &ops, .types = f.types, .embd = f.embd, .kv_type = e->kv_type};
+    const enum sto_status status = sto_device_wants_self_test(e->device) ? sto_self_test(&test, err) : STO_OK;
+    return status == STO_OK ? sto_self_test_check(&test, err) : status;
+}
+
 /* Makes the pipelines that steps will use, on several threads. */
 static enum sto_status prepare_kernels(struct sto_engine *e, struct sto_error *err)
 {
-    const struct sto_ops ops = {.plan = sto_device_get_plan(e->device),
-                                .math = e->params.math,
-                                .deterministic = e->params.deterministic};
+    const struct formats f = list_formats(e);
+    const struct sto_ops ops = ops_of(e);
     enum sto_kernel kernels[STO_KERNEL_COUNT];
-    bool types[STO_TYPE_COUNT] = {false};
-    for (uint32_t i = 0; i < e->model->n_weights; i++) {
-        if (e->model->weights[i].rows > 1)
-            types[e->model->weights[i].type] = true;
-    }
-    const enum sto_type embd = e->weights.weights[sto_device_weight_index(STO_W_TOKEN_EMBD, 0)].type;
-    const uint32_t n = sto_op_list_kernels(&ops, types, embd, e->kv_type, kernels);
+    const uint32_t n = sto_op_list_kernels(&ops, f.types, f.embd, e->kv_type, kernels);
     return sto_device_prepare(e->device, kernels, n, err);
 }
 
@@ -204,6 +232,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     if ((status = check_params(e, err)) != STO_OK)
         goto fail;
     if ((status = size_engine(e, piece_bytes, err)) != STO_OK)
+        goto fail;
+    if ((status = test_kernels(e, err)) != STO_OK)
         goto fail;
     if ((status = create_buffers(e, piece_bytes, err)) != STO_OK)
         goto fail;

@@ -97,11 +97,13 @@ enum sto_math {
 struct sto_device_params {
     const char *name;       /* NULL: the best; "0", "1": index; else part of the device's name, any case */
     bool validation;        /* Vulkan validation layers with synchronisation checks; errors reach the log  */
-    const char *cache_dir;  /* where pipelines are kept; NULL: the user's cache folder; "": nowhere        */
+    const char *cache_dir;  /* where pipelines and what was found out about kernels are kept; NULL: the user's
+                               cache folder; "": nowhere, and then kernels are not tested either            */
     uint32_t subgroup_size; /* 0: what the device plan chooses; for tests                                  */
     bool no_f16;            /* plan as if the device had no f16 arithmetic; for tests                      */
     bool no_int_dot;        /* plan as if the device had no integer dot product; for tests                 */
     bool no_mapping;        /* plan as if the host could not write to device memory; for tests             */
+    bool no_self_test;      /* use kernels untested, and as planned, whatever was found out about them     */
 };
 
 struct sto_device;
@@ -168,7 +170,9 @@ struct sto_engine_params {
 
 struct sto_engine;
 
-/* Places the model's weights on the device. The model and the device must outlive the engine. */
+/* Places the model's weights on the device. The model and the device must outlive the engine. The first time that a
+ * device (with this driver, and this build) gets an engine, its kernels are tested, which takes up to two seconds; one
+ * that answers wrongly is set aside with a warning. STO_ERR_NO_DEVICE: nothing can take the place of such a kernel. */
 enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
                                   const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
                                   struct sto_engine **out, struct sto_error *err);
@@ -232,7 +236,7 @@ struct sto_generation_params {
  * Allocates nothing once an engine has made `depth` recordings; one vkQueueSubmit2 call per step, and one more.
  * STO_ERR_USAGE: a parameter or id is out of range, the vocabulary has more than 2^19 tokens, or n_steps more do not
  * fit in the context (nothing is evaluated then). STO_ERR_FAILED: no token can follow, because all logits are NaN or
- * -infinity. STO_ERR_CANCELLED: see sto_session_cancel. */
+ * -infinity; or the device draws wrongly, as its self-test has shown. STO_ERR_CANCELLED: see sto_session_cancel. */
 enum sto_status sto_session_generate(struct sto_session *session, uint32_t token,
                                      const struct sto_generation_params *params, uint32_t n_steps, uint32_t *tokens,
                                      uint32_t *n_tokens, struct sto_error *err);

@@ -89,6 +89,7 @@ struct sto_bench_setup {
     const struct sto_model *model;
     const struct sto_device_snapshot *snapshot;
     const struct sto_device_plan *plan;
+    const struct sto_findings *findings; /* applied to the plan */
     struct sto_engine_info engine;
     struct sto_bench_sizes sizes;
     struct sto_bandwidth bandwidth;

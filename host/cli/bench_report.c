@@ -110,6 +110,25 @@ static void add_memory(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "memory_spilled_bytes", (double)s->spilled_bytes);
 }
 
+/* What the self-test and tune have changed: two results are of the same kernels only where these agree. */
+static void add_findings(cJSON *o, const struct sto_bench_setup *s)
+{
+    char q8[STO_TYPE_COUNT * 8] = "";
+    uint32_t aside = 0, tuned = 0;
+    for (uint32_t k = 0; k < STO_KERNEL_COUNT; k++) {
+        aside += s->plan->set_aside[k];
+        tuned += s->findings->kernels[k].gain > 0;
+    }
+    for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
+        const size_t n = strlen(q8);
+        if (s->plan->q8_by_default[t] || s->plan->q8_matmul_by_default[t])
+            (void)snprintf(q8 + n, sizeof q8 - n, "%s%s", n > 0 ? " " : "", sto_type_name((enum sto_type)t));
+    }
+    add_number(o, "kernels_set_aside", aside);
+    add_number(o, "kernels_tuned", tuned);
+    add_text(o, "q8_by_default", q8[0] != '\0' ? q8 : "none");
+}
+
 static void add_setup(cJSON *o, const struct sto_bench_setup *s)
 {
     const struct sto_device_snapshot *d = s->snapshot;
@@ -124,6 +143,7 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_text(o, "backends", "Vulkan");
     add_text(o, "driver", d->driver_name);
     add_text(o, "driver_info", d->driver_info);
+    add_findings(o, s);
     add_text(o, "model_filename", s->model_file);
     add_text(o, "model_type", s->model_type);
     add_number(o, "model_size", (double)s->sizes.total_bytes);

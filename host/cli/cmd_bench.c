@@ -222,6 +222,7 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
         .model = j->stack.model,
         .snapshot = sto_device_get_snapshot(j->stack.device),
         .plan = sto_device_get_plan(j->stack.device),
+        .findings = sto_device_get_findings(j->stack.device),
         .engine = j->stack.info,
         .sizes = sto_bench_sizes_of(j->stack.model, j->stack.info.kv_bytes_per_token),
         .bandwidth = bandwidth,

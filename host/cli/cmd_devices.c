@@ -1,6 +1,7 @@
 /* strato devices: which devices there are, and what the device plan makes of each. With --snapshot the text that tests
  * keep; with --kernels what the driver's compiler says of every kernel. */
 #include "host/cli/cli.h"
+#include "host/cli/device_findings.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -40,15 +41,16 @@ static enum sto_kernel variant(const struct sto_device_plan *plan, size_t operat
     return kernel;
 }
 
-/* "64, 32, 4": the constants of a kernel. */
-static void tuning_text(const struct sto_tuning *t, char *text, size_t size)
+/* The plan as it would be used: with what was found out about the device. False: it is not usable, *err says why. */
+static bool make_plan(const struct sto_device_snapshot *s, struct sto_device_plan *plan, struct sto_findings *findings,
+                      struct sto_error *err)
 {
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint32_t i = 0; i < t->n_values && used < size; i++) {
-        const int n = snprintf(text + used, size - used, "%s%u", i > 0 ? " " : "", (unsigned)t->values[i]);
-        used += n > 0 ? (size_t)n : 0;
-    }
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    if (sto_device_plan_make(s, NULL, plan, err) != STO_OK)
+        return false;
+    sto_findings_load(s, plan, NULL, &callbacks, findings);
+    sto_findings_apply(findings, s, plan);
+    return true;
 }
 
 /* ---- one device as text ---- */
@@ -81,7 +83,10 @@ static void print_variants(const struct sto_device_plan *p)
             const enum sto_kernel kernel = variant(p, o, t);
             (void)printf(" %-22s", kernel < STO_KERNEL_COUNT ? sto_kernel_get(kernel)->name : "-");
         }
-        (void)puts(p->q8_by_default[t] ? " q8 by default" : "");
+        const bool few = p->q8_by_default[t], many = p->q8_matmul_by_default[t];
+        (void)puts(few && many ? " q8 by default"
+                   : few       ? " matvec_q8 by default"
+                               : (many ? " matmul_q8 by default" : ""));
     }
 }
 
@@ -90,7 +95,7 @@ static void print_tuning(const struct sto_device_plan *p)
     (void)puts("  tuning       workgroup, subgroup, constants of the kernel");
     for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
         char text[128];
-        tuning_text(&p->tuning[i], text, sizeof text);
+        sto_tuning_text(&p->tuning[i], text, sizeof text);
         if (p->usable[i])
             (void)printf("    %-24s %s\n", sto_kernel_get((enum sto_kernel)i)->name, text);
     }
@@ -121,13 +126,14 @@ static const char *yes_no(bool yes)
 static void print_device(const struct sto_device_snapshot *s, uint32_t index, bool best)
 {
     struct sto_device_plan plan;
+    struct sto_findings findings;
     struct sto_error err;
     char bytes[32];
     (void)printf("device %u: %s%s\n", (unsigned)index, s->name, best ? "  (chosen without --device)" : "");
     (void)printf("  %-12s %s %s\n", "driver", s->driver_name, s->driver_info);
     (void)printf("  %-12s %s, Vulkan %u.%u.%u\n", "kind", kinds[s->kind], (unsigned)(s->api_version >> 22) & 0x7fu,
                  (unsigned)(s->api_version >> 12) & 0x3ffu, (unsigned)s->api_version & 0xfffu);
-    if (sto_device_plan_make(s, NULL, &plan, &err) != STO_OK) {
+    if (!make_plan(s, &plan, &findings, &err)) {
         (void)printf("  %-12s %s\n", "not usable", err.message);
         return;
     }
@@ -143,6 +149,7 @@ static void print_device(const struct sto_device_snapshot *s, uint32_t index, bo
     (void)printf("  %-12s f16 %s, integer dot products %s%s, cooperative matrix %s\n", "arithmetic",
                  yes_no(plan.use_f16), yes_no(plan.use_int_dot),
                  plan.use_int_dot && s->int_dot_4x8_accelerated ? " (in hardware)" : "", yes_no(plan.use_coopmat));
+    sto_print_findings(&findings, &plan);
     print_variants(&plan);
     print_tuning(&plan);
     print_missing(&plan, true, "not usable");
@@ -175,6 +182,7 @@ static void json_plan(cJSON *json, const struct sto_device_plan *p)
                 (void)cJSON_AddNullToObject(format, operations[o].name);
         }
         (void)cJSON_AddBoolToObject(format, "q8_by_default", p->q8_by_default[t]);
+        (void)cJSON_AddBoolToObject(format, "q8_matmul_by_default", p->q8_matmul_by_default[t]);
     }
     cJSON *kernels = cJSON_AddObjectToObject(plan, "kernels");
     for (uint32_t i = 0; i < STO_KERNEL_COUNT; i++) {
@@ -214,13 +222,16 @@ static cJSON *json_device(const struct sto_device_snapshot *s, uint32_t index, b
         (void)cJSON_AddItemToArray(heaps, heap);
     }
     struct sto_device_plan plan;
+    struct sto_findings findings;
     struct sto_error err;
-    const bool usable = sto_device_plan_make(s, NULL, &plan, &err) == STO_OK;
+    const bool usable = make_plan(s, &plan, &findings, &err);
     (void)cJSON_AddBoolToObject(json, "usable", usable);
-    if (usable)
+    if (usable) {
+        sto_json_findings(json, &findings);
         json_plan(json, &plan);
-    else
+    } else {
         (void)cJSON_AddStringToObject(json, "why_not", err.message);
+    }
     return json;
 }
 

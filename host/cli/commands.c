@@ -105,8 +105,12 @@ const struct sto_command sto_commands[] = {
         .summary = "list devices and how they would be used",
         .usage = {"devices [--device N|NAME] [--json]", "devices --snapshot N",
                   "devices --kernels [--kernel NAME] [--device N|NAME] [--json]"},
-        .details = "Prints the Vulkan devices of this machine with the limits that matter, and which kernel variants "
-                   "each would get.",
+        .details = "Prints the Vulkan devices of this machine with the limits that matter, which kernel variants each "
+                   "would get, and what the self-test and strato tune have found out: which kernels answer wrongly or "
+                   "slowly and are set aside, where 8-bit activations are the default, which constants are tuned.\n\n"
+                   "The self-test runs when a model is first used on a device, for up to two seconds: each kernel that "
+                   "the model needs answers a few odd shapes. A wrong answer sets the kernel aside for this driver and "
+                   "build. strato tune --reset forgets it, --no-self-test uses all kernels all the same.",
         .tables = {&sto_devices_table, ENGINE_TABLES},
         .examples = {{"strato devices", "a table"}, {"strato devices --json", "for programs"}},
         .exits = "0124",
@@ -125,10 +129,20 @@ const struct sto_command sto_commands[] = {
     {
         .name = "tune",
         .summary = "find and keep a device's best settings",
-        .usage = {"tune [--device N|NAME]"},
-        .details = "Measures the tuning constants of each kernel on a device and keeps the best in the cache folder.",
-        .tables = {ENGINE_TABLES},
-        .examples = {{"strato tune", "the best device"}},
+        .usage = {"tune [--device N|NAME] [--kernel NAME] [--json]", "tune --reset [--device N|NAME]"},
+        .details = "Changes the constants of each matrix kernel that the device uses, one at a time: each setting is "
+                   "checked against the reference, then raced against the best one so far. Then specialised kernels "
+                   "race against portable ones, and 8-bit activations against float products. What is found is kept "
+                   "in the cache folder for this device, driver and build, and used from the next start on; strato "
+                   "devices shows it. It takes minutes, most of them the driver's compiler; Ctrl-C stops it and keeps "
+                   "what was found until then.\n\n"
+                   "Tuning may change the last bits of logits, as another card would: the workgroup size of the "
+                   "matrix-vector kernels decides in which order a row is added up. With --math exact "
+                   "--deterministic a token's logits still do not depend on what shares its batch.",
+        .tables = {&sto_tune_table, ENGINE_TABLES},
+        .examples = {{"strato tune", "the best device"},
+                     {"strato tune --kernel matvec_q4_k", "one kernel, seconds"},
+                     {"strato tune --reset", "as planned again; the self-test runs anew"}},
         .exits = "0124",
     },
     {

@@ -17,6 +17,7 @@ static const struct {
     {"ppl", sto_cmd_ppl},
     {"run", sto_cmd_run},
     {"tokenize", sto_cmd_tokenize},
+    {"tune", sto_cmd_tune},
     {"verify", sto_cmd_verify},
 };
 

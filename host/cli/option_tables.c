@@ -65,6 +65,8 @@ static const struct sto_option sto_study_table_lines[] = {
      RANGE(1, 128)},
     {"--no-f16", NULL, NULL, "as if the device had no f16 arithmetic", STO_OPTION_FLAG, AT(common.no_f16)},
     {"--no-int-dot", NULL, NULL, "as if the device had no integer dot product", STO_OPTION_FLAG, AT(common.no_int_dot)},
+    {"--no-self-test", NULL, NULL, "use kernels untested and as planned, whatever was found out about them before",
+     STO_OPTION_FLAG, AT(common.no_self_test)},
 };
 TABLE(sto_study_table, "For tests and study");
 
@@ -172,6 +174,16 @@ static const struct sto_option sto_verify_table_lines[] = {
     {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},
 };
 TABLE(sto_verify_table, "Checks");
+
+static const struct sto_option sto_tune_table_lines[] = {
+    {"--kernel", NULL, "NAME", "only the kernels whose names begin so", STO_OPTION_TEXT, AT(own.kernel)},
+    {"--race", NULL, "MS", "how long two settings are measured side by side; default 200", STO_OPTION_U32,
+     AT(own.race_ms), RANGE(1, 60000)},
+    {"--reset", NULL, NULL, "forget what tune and the self-test have found out about the device", STO_OPTION_FLAG,
+     AT(own.reset)},
+    {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},
+};
+TABLE(sto_tune_table, "Search");
 
 static const struct sto_option sto_info_table_lines[] = {
     {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},

@@ -39,7 +39,7 @@ struct sto_common_options {
     const char *place; /* for tests and study, like the rest of this struct */
     uint32_t ring;
     const char *sim;
-    bool validation, no_f16, no_int_dot;
+    bool validation, no_f16, no_int_dot, no_self_test;
     uint32_t subgroup_size;
     uint32_t verbose; /* how often -v was given */
     bool quiet;
@@ -77,6 +77,8 @@ struct sto_command_options {
     uint32_t workgroup;     /* --workgroup N; 0: the plan's */
     uint32_t snapshot;      /* --snapshot N */
     bool snapshot_set, kernels;
+    bool reset;             /* --reset */
+    uint32_t race_ms;       /* --race MS; 0: not given */
 };
 enum sto_bench_output { STO_BENCH_MD, STO_BENCH_CSV, STO_BENCH_JSON, STO_BENCH_JSONL };
 enum sto_bench_decode { STO_BENCH_DRAW, STO_BENCH_EVAL };
@@ -132,7 +134,8 @@ struct sto_option_table {
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
     sto_run_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table, sto_tokenize_table,
-    sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table;
+    sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table,
+    sto_tune_table;
 
 enum { STO_MAX_TABLES = 6 };
 

@@ -75,11 +75,12 @@ static bool is_vector(const struct sto_ops *ops, uint32_t n)
 bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n)
 {
     const struct sto_device_plan *plan = ops->plan;
+    const bool vector = is_vector(ops, n);
+    const bool faster = vector ? plan->q8_by_default[w->type] : plan->q8_matmul_by_default[w->type];
 
-    const bool asked = ops->math == STO_MATH_INT8 || (ops->math == STO_MATH_AUTO && plan->q8_by_default[w->type]);
-    if (!asked || w->cols % 32 != 0)
+    if ((ops->math != STO_MATH_INT8 && (ops->math != STO_MATH_AUTO || !faster)) || w->cols % 32 != 0)
         return false;
-    return (is_vector(ops, n) ? plan->matvec_q8[w->type] : plan->matmul_q8[w->type]) < STO_KERNEL_COUNT;
+    return (vector ? plan->matvec_q8[w->type] : plan->matmul_q8[w->type]) < STO_KERNEL_COUNT;
 }
 
 void sto_op_quantize(struct sto_ops *ops, uint64_t xq, struct sto_tensor x)
@@ -333,15 +334,13 @@ static void record_coopmat(struct product *p)
     record_columns(p);
 }
 
-/* The kernel for a product; STO_KERNEL_COUNT when the plan has none. */
-static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op_matmul_args *a, bool vector)
+enum sto_kernel sto_op_matmul_kernel(const struct sto_ops *ops, enum sto_type type, uint32_t n, bool q8)
 {
     const struct sto_device_plan *plan = ops->plan;
-    const enum sto_type type = a->w.type;
 
-    if (vector)
-        return a->xq != 0 ? plan->matvec_q8[type] : plan->matvec[type];
-    if (a->xq != 0)
+    if (is_vector(ops, n))
+        return q8 ? plan->matvec_q8[type] : plan->matvec[type];
+    if (q8)
         return plan->matmul_q8[type];
     const bool f16 = ops->math == STO_MATH_F16 || (ops->math != STO_MATH_EXACT && plan->f16_by_default);
     return f16 && plan->matmul_f16[type] < STO_KERNEL_COUNT ? plan->matmul_f16[type] : plan->matmul[type];
@@ -350,8 +349,8 @@ static enum sto_kernel kernel_for(const struct sto_ops *ops, const struct sto_op
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
 {
     const bool vector = is_vector(ops, a->x.rows), possible = shapes_possible(a);
-    struct product p = {.ops = ops, .a = a, .kernel = kernel_for(ops, a, vector), .cols = a->x.rows,
-                        .max_flops = MAX_FLOPS};
+    struct product p = {.ops = ops, .a = a, .cols = a->x.rows, .max_flops = MAX_FLOPS,
+                        .kernel = sto_op_matmul_kernel(ops, a->w.type, a->x.rows, a->xq != 0)};
 
     assert(possible);
     if (!possible || p.kernel >= STO_KERNEL_COUNT) {

@@ -46,6 +46,9 @@ struct sto_op_matmul_args {
  * plan. */
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a);
 
+/* The kernel that it records for n columns, with 8-bit activations or without; STO_KERNEL_COUNT: the plan has none. */
+enum sto_kernel sto_op_matmul_kernel(const struct sto_ops *ops, enum sto_type type, uint32_t n, bool q8);
+
 /* From the plan's constants of a matrix-vector kernel to those of a dispatch over cols columns, 1 to 8: what
  * sto_op_matmul specialises the kernel for. */
 void sto_op_matvec_tuning(struct sto_tuning *tuning, uint32_t cols);
@@ -133,6 +136,11 @@ struct sto_op_sample_args {
     const struct sto_buffer *groups; /* as in sto_op_step_begin; made to fit the next step                   */
     uint32_t n_kv_heads;
 };
+/* False where the device draws wrongly: then the host has to. */
+static inline bool sto_op_can_sample(const struct sto_device_plan *plan)
+{
+    return !plan->set_aside[STO_KERNEL_sample_max] && !plan->set_aside[STO_KERNEL_sample_pick];
+}
 void sto_op_sample(struct sto_ops *ops, const struct sto_op_sample_args *a);
 uint64_t sto_op_sample_scratch(uint32_t n_vocab);
 

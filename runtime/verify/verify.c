@@ -31,13 +31,15 @@ struct sto_verifier {
     struct sto_uploader *uploader;
     struct sto_buffer pool;
     uint8_t *image, *got, *host;
+    uint64_t pool_bytes;
     uint64_t used, uploaded; /* bytes of the pool: in this case, and of those already on the device */
     size_t host_used;
     struct sto_device_plan plan;
     struct sto_ops ops;
     struct range ranges[MAX_RANGES];
     uint32_t n_ranges;
-    uint32_t workgroup; /* 0: the plan's */
+    uint32_t workgroup;              /* 0: the plan's */
+    const struct sto_tuning *tuning; /* [STO_KERNEL_COUNT]; NULL: the plan's */
     uint64_t random;
     bool failed;
     char name[128];
@@ -114,6 +116,8 @@ static uint32_t band_poison(uint32_t i)
 static void reset_plan(struct sto_verifier *v)
 {
     v->plan = *sto_device_get_plan(v->device);
+    if (v->tuning != NULL)
+        memcpy(v->plan.tuning, v->tuning, STO_KERNEL_COUNT * sizeof *v->tuning);
     for (int k = 0; v->workgroup != 0 && k < STO_KERNEL_COUNT; k++)
         v->plan.tuning[k].values[0] = v->workgroup;
 }
@@ -180,7 +184,7 @@ static struct sto_verify_range add_range(struct sto_verifier *v, const char *nam
     const uint64_t offset = ((v->used + 255) & ~(uint64_t)255) + BAND_BYTES;
     const uint64_t end = ((offset + bytes + 3) & ~(uint64_t)3) + BAND_BYTES;
 
-    if (v->n_ranges == MAX_RANGES || end > STO_VERIFY_POOL_BYTES || bytes > STO_VERIFY_POOL_BYTES) {
+    if (v->n_ranges == MAX_RANGES || end > v->pool_bytes || bytes > v->pool_bytes) {
         sto_verify_fail(v, "'%s' does not fit in the pool: the case is too large", name);
         return (struct sto_verify_range){.address = v->pool.address, .bytes = 0};
     }
@@ -449,7 +453,8 @@ static void destroy(struct sto_verifier *v)
     sto_free(v);
 }
 
-static enum sto_status create(struct sto_device *device, struct sto_verifier **out, struct sto_error *err)
+static enum sto_status create(struct sto_device *device, uint64_t pool_bytes, struct sto_verifier **out,
+                              struct sto_error *err)
 {
     enum sto_status status = STO_ERR_NO_FIT;
     struct sto_verifier *v = sto_calloc(1, sizeof *v);
@@ -457,14 +462,15 @@ static enum sto_status create(struct sto_device *device, struct sto_verifier **o
     if (v == NULL)
         return sto_fail(err, status, "no memory to verify kernels");
     v->device = device;
-    v->image = sto_calloc(STO_VERIFY_POOL_BYTES, 1);
-    v->got = sto_calloc(STO_VERIFY_POOL_BYTES, 1);
+    v->pool_bytes = pool_bytes;
+    v->image = sto_calloc(pool_bytes, 1);
+    v->got = sto_calloc(pool_bytes, 1);
     v->host = sto_calloc(STO_VERIFY_HOST_BYTES, 1);
     if (v->image == NULL || v->got == NULL || v->host == NULL) {
         (void)sto_fail(err, status, "no memory to verify kernels");
         goto fail;
     }
-    status = sto_buffer_create(device, STO_MEMORY_DEVICE, STO_VERIFY_POOL_BYTES, "verify", &v->pool, err);
+    status = sto_buffer_create(device, STO_MEMORY_DEVICE, pool_bytes, "verify", &v->pool, err);
     if (status != STO_OK)
         goto fail;
     status = sto_recording_create(device, &v->recording, err);
@@ -502,7 +508,7 @@ static void verify_kernel(struct sto_verifier *v, const struct sto_verify_params
     }
     v->workgroup = source->any_workgroup ? params->workgroup : 0;
     reset_plan(v);
-    source->run(v, result->kernel);
+    (params->quick && source->quick != NULL ? source->quick : source->run)(v, result->kernel);
     if (result->cases == 0) {
         sto_verify_fail(v, "%s ran none for it", sto_kernel_get(result->kernel)->source);
         result->failed = 1;
@@ -516,12 +522,18 @@ enum sto_status sto_verify(struct sto_device *device, const struct sto_verify_pa
     const char *wanted = params->kernel != NULL ? params->kernel : "";
 
     *summary = (struct sto_verify_summary){0};
-    enum sto_status status = create(device, &v, err);
+    enum sto_status status =
+        create(device, params->quick ? STO_VERIFY_QUICK_BYTES : STO_VERIFY_POOL_BYTES, &v, err);
     if (status != STO_OK)
         return status;
+    v->tuning = params->tuning;
+    bool known = false;
     for (int k = 0; k < STO_KERNEL_COUNT && v->status == STO_OK; k++) {
         struct sto_verify_result result = {.kernel = (enum sto_kernel)k};
         if (strncmp(sto_kernel_get(result.kernel)->name, wanted, strlen(wanted)) != 0)
+            continue;
+        known = true;
+        if (params->wants != NULL && !params->wants(params->user, result.kernel))
             continue;
         result.left_out = reason_to_leave_out(device, result.kernel);
         if (result.left_out != NULL) {
@@ -538,7 +550,7 @@ enum sto_status sto_verify(struct sto_device *device, const struct sto_verify_pa
     status = v->status;
     if (status != STO_OK)
         (void)sto_fail(err, status, "%s", v->err.message);
-    else if (summary->kernels + summary->left_out == 0)
+    else if (!known)
         status = sto_fail(err, STO_ERR_USAGE, "no kernel is called '%s'", wanted);
     destroy(v);
     return status;

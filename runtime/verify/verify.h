@@ -27,7 +27,10 @@ struct sto_verify_result {
 
 struct sto_verify_params {
     const char *kernel;  /* a kernel's name, or the beginning of several; NULL: all                       */
+    bool (*wants)(void *user, enum sto_kernel kernel); /* which of these; asked before each is run; NULL: all */
+    bool quick;          /* a few odd shapes of each instead of all                                         */
     uint32_t workgroup;  /* overrides specialisation constant 0 where the source allows any; 0: the plan's */
+    const struct sto_tuning *tuning; /* [STO_KERNEL_COUNT] instead of the plan's; NULL: the plan's          */
     const struct sto_verify_source *sources; /* looked through first; for tests of these checks; or NULL    */
     void *user;
     void (*result)(void *user, const struct sto_verify_result *result); /* after each kernel; may be NULL */
@@ -39,8 +42,8 @@ struct sto_verify_summary {
 };
 
 /* Runs the cases of all kernels that match. A wrong answer is no error: it is counted in *summary. STO_ERR_USAGE when
- * no kernel matches; else what the device failed with. Results do not depend on what else is run: each case seeds its
- * data from its own name. */
+ * no kernel has such a name; else what the device failed with, after the result of the kernel that it failed in.
+ * Results do not depend on what else is run: each case seeds its data from its own name. */
 enum sto_status sto_verify(struct sto_device *device, const struct sto_verify_params *params,
                            struct sto_verify_summary *summary, struct sto_error *err);
 /* False when a kernel has no cases: what the lint test looks for. */
@@ -55,6 +58,8 @@ struct sto_verify_source {
     bool any_workgroup;  /* correct for every workgroup size: sto_verify_params.workgroup is obeyed */
     /* Runs the cases of one kernel of this source; sto_kernel_get(kernel)->weight tells its format. */
     void (*run)(struct sto_verifier *v, enum sto_kernel kernel);
+    /* Those of them that tell most in little time; NULL: all. */
+    void (*quick)(struct sto_verifier *v, enum sto_kernel kernel);
 };
 
 /* The lists, each in the file of its name. verify.c looks through all of them. */
@@ -74,8 +79,8 @@ struct sto_verify_range {
 void sto_verify_begin(struct sto_verifier *v, const char *format, ...) STO_PRINTF(2, 3);
 
 /* Zeroed host memory until the next begin: references and data. Never NULL: it comes from a reserve of
- * STO_VERIFY_HOST_BYTES that all of a case must fit in (asserted). */
-enum { STO_VERIFY_POOL_BYTES = 64 << 20, STO_VERIFY_HOST_BYTES = 256 << 20 };
+ * STO_VERIFY_HOST_BYTES that all of a case must fit in (asserted), as its ranges must in a pool on the device. */
+enum { STO_VERIFY_POOL_BYTES = 64 << 20, STO_VERIFY_QUICK_BYTES = 8 << 20, STO_VERIFY_HOST_BYTES = 256 << 20 };
 void *sto_verify_alloc(struct sto_verifier *v, size_t n, size_t size);
 /* Deterministic data, seeded by the case's name. */
 uint32_t sto_verify_random(struct sto_verifier *v);

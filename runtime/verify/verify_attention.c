@@ -287,6 +287,21 @@ static struct attention_case plain(uint32_t n_heads, uint32_t n_kv_heads, uint32
                                    .q_scale = 1};
 }
 
+static void quick_decode(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const struct sto_kernel_info *info = sto_kernel_get(kernel);
+    struct attention_case c = plain(6, 2, 128);
+    c.columns = scattered(v, 3, 0, 299);
+    attention_case(v, info->weight < STO_TYPE_COUNT ? info->weight : STO_TYPE_F32, &c);
+}
+
+static void quick_prefill(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    struct attention_case c = plain(6, 2, 128);
+    c.columns = consecutive(20, 143);
+    attention_case(v, sto_kernel_get(kernel)->weight, &c);
+}
+
 static void run_decode(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t ratios[] = {1, 2, 3, 5, 7, 8, 12};
@@ -464,10 +479,20 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
     attention_case(v, type, &c);
 }
 
+static void quick_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    struct attention_case c = matrix_units(6, 2, 128);
+    c.columns = consecutive(20, 143);
+    if (!takes_heads(v, kernel, &c))
+        c = matrix_units(6, 2, 64);
+    c.columns = consecutive(20, 143);
+    attention_case(v, sto_kernel_get(kernel)->weight, &c);
+}
+
 const struct sto_verify_source sto_verify_attention[] = {
-    {"attn_prefill_coopmat.comp", false, run_prefill_coopmat},
-    {"attn_prefill.comp", true, run_prefill},
-    {"attn_decode.comp", true, run_decode},
-    {"attn_merge.comp", true, run_decode},
-    {NULL, false, NULL},
+    {"attn_prefill_coopmat.comp", false, run_prefill_coopmat, quick_prefill_coopmat},
+    {"attn_prefill.comp", true, run_prefill, quick_prefill},
+    {"attn_decode.comp", true, run_decode, quick_decode},
+    {"attn_merge.comp", true, run_decode, quick_decode},
+    {NULL, false, NULL, NULL},
 };

@@ -67,6 +67,13 @@ static void step_case(struct sto_verifier *v, uint32_t n_cols, uint32_t max_cols
     sto_verify_end(v);
 }
 
+static void quick_step_begin(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    (void)kernel;
+    step_case(v, 1, 1, 129);
+    step_case(v, 9, 11, 300);
+}
+
 static void run_step_begin(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t highest[] = {0, 126, 127, 128, 129, 300, 131071};
@@ -172,6 +179,13 @@ static void norm_case(struct sto_verifier *v, const struct norm_case *c)
     sto_verify_end(v);
 }
 
+static void quick_rmsnorm(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const bool q8 = kernel == STO_KERNEL_rmsnorm_q8;
+    norm_case(v, &(struct norm_case){.rows = 9, .n = q8 ? 1184 : 4100, .with_g = true, .q8 = q8, .padding = 12,
+                                     .scale = 1, .eps = 1e-6f});
+}
+
 static void run_rmsnorm(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t sizes[] = {1, 3, 32, 64, 100, 192, 896, 4100}, whole[] = {32, 64, 96, 1184, 4128};
@@ -245,6 +259,13 @@ static void glu_case(struct sto_verifier *v, uint32_t rows, uint32_t n, uint32_t
     sto_verify_end(v);
 }
 
+static void quick_glu(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const bool q8 = kernel == STO_KERNEL_glu_q8;
+    for (uint32_t act = ACT_SILU; act <= ACT_GELU; act++)
+        glu_case(v, 7, q8 ? 512 : 513, act, q8 ? 3 : 0);
+}
+
 static void run_glu(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t sizes[] = {1, 31, 172, 513, 3072}, whole[] = {32, 96, 512, 3072, 6176};
@@ -261,9 +282,9 @@ static void run_glu(struct sto_verifier *v, enum sto_kernel kernel)
 }
 
 const struct sto_verify_source sto_verify_basic[] = {
-    {"probe.comp", true, run_probe},
-    {"step_begin.comp", true, run_step_begin},
-    {"rmsnorm.comp", true, run_rmsnorm},
-    {"glu.comp", true, run_glu},
-    {NULL, false, NULL},
+    {"probe.comp", true, run_probe, NULL},
+    {"step_begin.comp", true, run_step_begin, quick_step_begin},
+    {"rmsnorm.comp", true, run_rmsnorm, quick_rmsnorm},
+    {"glu.comp", true, run_glu, quick_glu},
+    {NULL, false, NULL, NULL},
 };

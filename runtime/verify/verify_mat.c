@@ -278,6 +278,12 @@ static void quantize_case(struct sto_verifier *v, uint32_t n_in, uint32_t n_cols
     sto_verify_end(v);
 }
 
+static void quick_quantize(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    (void)kernel;
+    quantize_case(v, 1184, 9, 1);
+}
+
 static void run_quantize(struct sto_verifier *v, enum sto_kernel kernel)
 {
     (void)kernel;
@@ -668,15 +674,36 @@ static void run_embed(struct sto_verifier *v, enum sto_kernel kernel)
     embed_case(v, kernel, row_length(type, 2), 3, 11.3137f);
 }
 
+static void quick_embed(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    embed_case(v, kernel, row_length(sto_kernel_get(kernel)->weight, 1), 9, 1);
+}
+
+/* ---- quick ones ---- */
+
+/* One column, and as many as a dispatch takes at once and some more: an odd number of blocks, ragged rows. */
+static void quick_product(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+    const bool few = is_vector(kernel) || is_rows(kernel);
+    const uint32_t many = is_vector(kernel) ? 5 : 33;
+
+    if (few)
+        product_case(v, kernel,
+                     (struct operands){.n_out = 67, .n_in = row_length(type, 2), .n_cols = 1, .has_bias = true});
+    product_case(v, kernel, (struct operands){.n_out = 67, .n_in = row_length(type, 1), .n_cols = many,
+                                              .has_bias = !few, .accumulate = true});
+}
+
 const struct sto_verify_source sto_verify_mat[] = {
-    {.source = "quantize_q8.comp", .run = run_quantize, .any_workgroup = true},
-    {.source = "embed.comp", .run = run_embed, .any_workgroup = true},
-    {.source = "matvec.comp", .run = run_vector, .any_workgroup = true},
-    {.source = "matvec_q8.comp", .run = run_vector, .any_workgroup = true},
-    {.source = "matmul.comp", .run = run_tiles},
-    {.source = "matmul_q8.comp", .run = run_tiles},
-    {.source = "matmul_coopmat.comp", .run = run_coopmat},
-    {.source = "matrows.comp", .run = run_rows},
-    {.source = "matrows_q8.comp", .run = run_rows},
+    {.source = "quantize_q8.comp", .run = run_quantize, .quick = quick_quantize, .any_workgroup = true},
+    {.source = "embed.comp", .run = run_embed, .quick = quick_embed, .any_workgroup = true},
+    {.source = "matvec.comp", .run = run_vector, .quick = quick_product, .any_workgroup = true},
+    {.source = "matvec_q8.comp", .run = run_vector, .quick = quick_product, .any_workgroup = true},
+    {.source = "matmul.comp", .run = run_tiles, .quick = quick_product},
+    {.source = "matmul_q8.comp", .run = run_tiles, .quick = quick_product},
+    {.source = "matmul_coopmat.comp", .run = run_coopmat, .quick = quick_product},
+    {.source = "matrows.comp", .run = run_rows, .quick = quick_product},
+    {.source = "matrows_q8.comp", .run = run_rows, .quick = quick_product},
     {.source = NULL},
 };

@@ -102,7 +102,7 @@ static void run_read_sum(struct sto_verifier *v, enum sto_kernel kernel)
 }
 
 const struct sto_verify_source sto_verify_memory[] = {
-    {"random_fill.comp", true, run_random_fill},
-    {"read_sum.comp", true, run_read_sum},
-    {NULL, false, NULL},
+    {"random_fill.comp", true, run_random_fill, NULL},
+    {"read_sum.comp", true, run_read_sum, NULL},
+    {NULL, false, NULL, NULL},
 };

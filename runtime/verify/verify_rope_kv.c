@@ -163,6 +163,14 @@ static struct sto_verify_columns spread(uint32_t n, uint32_t dead, uint32_t high
     return columns;
 }
 
+static void quick_rope_kv(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    struct rope_case c = {.n_heads = 3, .n_kv_heads = 3, .head_dim = 128, .rope_dims = 128, .rope_kind = ROPE_NEOX,
+                          .q_norm = true, .k_norm = true, .rope_scale = 1, .theta = 1e6f, .pages = 8};
+    c.columns = spread(9, 0, 383);
+    rope_case(v, sto_kernel_get(kernel)->weight, &c);
+}
+
 static void run_rope_kv(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t highest[] = {127, 8, 128, 129, 300, 255, 256, 1000, 383};
@@ -203,4 +211,7 @@ static void run_rope_kv(struct sto_verifier *v, enum sto_kernel kernel)
     }
 }
 
-const struct sto_verify_source sto_verify_rope_kv[] = {{"rope_kv.comp", true, run_rope_kv}, {NULL, false, NULL}};
+const struct sto_verify_source sto_verify_rope_kv[] = {
+    {"rope_kv.comp", true, run_rope_kv, quick_rope_kv},
+    {NULL, false, NULL, NULL},
+};

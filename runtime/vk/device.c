@@ -2,6 +2,7 @@
  *
  *   instance -> snapshots -> choice -> plan -> VkDevice with the features of the snapshot that strato uses
  *            -> queue, pipelines */
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/mem.h"
@@ -51,6 +52,20 @@ static enum sto_status choose_and_plan(struct sto_device *device, const struct s
     }
     sto_free(list);
     return status;
+}
+
+/* What was found out about the device when it was open before. */
+static void read_findings(struct sto_device *device, const struct sto_device_params *params)
+{
+    if (params->cache_dir != NULL)
+        (void)snprintf(device->cache_dir, sizeof device->cache_dir, "%s", params->cache_dir);
+    else
+        sto_cache_dir(device->cache_dir, sizeof device->cache_dir);
+    device->self_test = !params->no_self_test && device->cache_dir[0] != '\0';
+    if (!device->self_test)
+        return;
+    sto_findings_load(&device->snapshot, &device->plan, device->cache_dir, &device->callbacks, &device->findings);
+    sto_findings_apply(&device->findings, &device->snapshot, &device->plan);
 }
 
 /* ---- creation ---- */
@@ -181,9 +196,11 @@ enum sto_status sto_device_open(const struct sto_device_params *params, const st
         goto fail;
     }
     if ((status = sto_instance_create(p->validation, callbacks, &device->instance, err)) != STO_OK ||
-        (status = choose_and_plan(device, p, err)) != STO_OK || (status = create_handle(device, err)) != STO_OK ||
-        (status = sto_queue_create(device, err)) != STO_OK ||
-        (status = sto_pipelines_create(device, p->cache_dir, err)) != STO_OK)
+        (status = choose_and_plan(device, p, err)) != STO_OK)
+        goto fail;
+    read_findings(device, p);
+    if ((status = create_handle(device, err)) != STO_OK || (status = sto_queue_create(device, err)) != STO_OK ||
+        (status = sto_pipelines_create(device, err)) != STO_OK)
         goto fail;
     *out = device;
     return STO_OK;
@@ -214,6 +231,32 @@ enum sto_status sto_device_fail(struct sto_device *device, struct sto_error *err
     if (result == VK_ERROR_DEVICE_LOST)
         device->lost = true;
     return sto_vk_fail(err, result, what);
+}
+
+/* ---- what was found out about it ---- */
+
+const struct sto_findings *sto_device_get_findings(const struct sto_device *device)
+{
+    return &device->findings;
+}
+
+bool sto_device_wants_self_test(const struct sto_device *device)
+{
+    return device->self_test;
+}
+
+void sto_device_learn(struct sto_device *device, const struct sto_findings *findings)
+{
+    struct sto_device_plan plan = device->plan;
+    struct sto_error err;
+    sto_findings_apply(findings, &device->snapshot, &plan);
+    memcpy(plan.tuning, device->plan.tuning, sizeof plan.tuning); /* pipelines were made with these */
+    device->plan = plan;
+    if (findings != &device->findings)
+        device->findings = *findings;
+    if (sto_findings_save(findings, &device->snapshot, &device->plan, device->cache_dir, &err) != STO_OK)
+        sto_log(&device->callbacks, STO_LOG_WARNING, "what was found out about the device is not kept: %s",
+                err.message);
 }
 
 /* ---- what it is ---- */

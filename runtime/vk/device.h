@@ -8,7 +8,7 @@
 #ifndef STO_VK_DEVICE_H
 #define STO_VK_DEVICE_H
 
-#include "runtime/vk/device_plan.h"
+#include "runtime/vk/findings.h"
 
 /* Lists what is there, in Vulkan's order, without creating a VkDevice. *snapshots is owned by the caller
  * (sto_free). No Vulkan loader or no device at all: STO_ERR_NO_DEVICE, with how to get one in the text. */
@@ -17,6 +17,16 @@ enum sto_status sto_devices_list(struct sto_device_snapshot **snapshots, uint32_
 const struct sto_device_snapshot *sto_device_get_snapshot(const struct sto_device *device);
 const struct sto_device_plan *sto_device_get_plan(const struct sto_device *device);
 const struct sto_callbacks *sto_device_get_callbacks(const struct sto_device *device);
+
+/* What running kernels on this device has shown, as read from the cache folder when it was opened and learned since;
+ * empty with params.no_self_test. */
+const struct sto_findings *sto_device_get_findings(const struct sto_device *device);
+/* Takes other findings over: the plan chooses kernels accordingly (constants stay as they are until the device is
+ * opened again), and the cache folder keeps them; where it cannot be written that is a warning. Recordings keep the
+ * kernels that they have. Not while another thread uses the device. */
+void sto_device_learn(struct sto_device *device, const struct sto_findings *findings);
+/* False with params.no_self_test, or without a folder to keep results in. */
+bool sto_device_wants_self_test(const struct sto_device *device);
 
 /* ---- buffers ---- */
 

@@ -44,6 +44,9 @@ struct sto_device {
     struct sto_callbacks callbacks;
     struct sto_device_snapshot snapshot;
     struct sto_device_plan plan;
+    struct sto_findings findings; /* applied to the plan */
+    bool self_test;
+    char cache_dir[512];          /* "": nowhere */
     VkPhysicalDevice physical;
     VkDevice handle;
     struct VolkDeviceTable vk;
@@ -85,8 +88,8 @@ void sto_memory_destroy(struct sto_device *device);
 /* *offset: where the buffer begins in the handle. */
 VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset);
 
-/* pipelines.c. cache_dir as in sto_device_params. */
-enum sto_status sto_pipelines_create(struct sto_device *device, const char *cache_dir, struct sto_error *err);
+/* pipelines.c */
+enum sto_status sto_pipelines_create(struct sto_device *device, struct sto_error *err);
 void sto_pipelines_destroy(struct sto_device *device); /* writes the cache */
 /* The kernel's pipeline, made now if need be. tuning NULL: the plan's. Any thread. */
 enum sto_status sto_pipeline_get(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,

@@ -202,7 +202,7 @@ static bool is_usable(const struct sto_device_plan *p, const struct sto_kernel_i
            ((info->needs & STO_NEEDS_COOPMAT) == 0 || p->use_coopmat);
 }
 
-/* The usable kernel called prefix_type, STO_KERNEL_COUNT when there is none. */
+/* The kernel called prefix_type that may be used, STO_KERNEL_COUNT when there is none. */
 static enum sto_kernel find_variant(const struct sto_device_plan *p, const char *prefix, enum sto_type type)
 {
     char name[64];
@@ -210,7 +210,36 @@ static enum sto_kernel find_variant(const struct sto_device_plan *p, const char 
     for (char *c = name; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
     const enum sto_kernel kernel = sto_kernel_by_name(name);
-    return kernel != STO_KERNEL_COUNT && p->usable[kernel] ? kernel : STO_KERNEL_COUNT;
+    return kernel != STO_KERNEL_COUNT && p->usable[kernel] && !p->set_aside[kernel] ? kernel : STO_KERNEL_COUNT;
+}
+
+static enum sto_kernel find_either(const struct sto_device_plan *p, const char *first, const char *second,
+                                   enum sto_type type)
+{
+    const enum sto_kernel kernel = find_variant(p, first, type);
+    return kernel != STO_KERNEL_COUNT ? kernel : find_variant(p, second, type);
+}
+
+void sto_device_plan_choose(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    /* On a CPU an invocation is a lane of a vector, and there are no matrix units. */
+    const bool cpu = s->kind == STO_DEVICE_CPU;
+    const bool q8 = !p->set_aside[STO_KERNEL_quantize_q8] && !p->set_aside[STO_KERNEL_rmsnorm_q8] &&
+                    !p->set_aside[STO_KERNEL_glu_q8];
+    for (uint32_t i = 0; i < STO_TYPE_COUNT; i++) {
+        const enum sto_type type = (enum sto_type)i;
+        p->embed[i] = find_variant(p, "embed", type);
+        p->matvec[i] = cpu ? find_either(p, "matrows", "matvec", type) : find_either(p, "matvec", "matrows", type);
+        p->matmul[i] = cpu ? find_either(p, "matrows", "matmul", type) : find_either(p, "matmul", "matrows", type);
+        p->matmul_f16[i] = find_either(p, cpu ? "matmul_f16" : "matmul_coopmat", "matmul_f16", type);
+        p->attn_prefill[i] = find_variant(p, "attn_prefill", type);
+        p->attn_prefill_f16[i] = cpu ? STO_KERNEL_COUNT : find_variant(p, "attn_prefill_coopmat", type);
+        p->matvec_q8[i] = p->matmul_q8[i] = STO_KERNEL_COUNT;
+        if (q8) { /* what makes 8-bit activations is there */
+            p->matvec_q8[i] = find_either(p, cpu ? "matrows_q8" : "matvec_q8", "matvec_q8", type);
+            p->matmul_q8[i] = find_either(p, cpu ? "matrows_q8" : "matmul_q8", "matmul_q8", type);
+        }
+    }
 }
 
 static void choose_kernels(const struct sto_device_snapshot *s, struct sto_device_plan *p)
@@ -220,27 +249,7 @@ static void choose_kernels(const struct sto_device_snapshot *s, struct sto_devic
         sto_tuning_make(&(struct sto_tuning_input){.snapshot = s, .plan = p, .kernel = info}, &p->tuning[i]);
         p->usable[i] = is_usable(p, info) && sto_tuning_shared_bytes(info, &p->tuning[i]) <= s->max_shared_bytes;
     }
-    for (uint32_t i = 0; i < STO_TYPE_COUNT; i++) {
-        const enum sto_type type = (enum sto_type)i;
-        p->embed[i] = find_variant(p, "embed", type);
-        p->matvec[i] = find_variant(p, "matvec", type);
-        p->matvec_q8[i] = find_variant(p, "matvec_q8", type);
-        p->matmul_q8[i] = find_variant(p, "matmul_q8", type);
-        p->matmul[i] = find_variant(p, "matmul", type);
-        p->matmul_f16[i] = find_variant(p, "matmul_f16", type);
-        const enum sto_kernel coopmat = find_variant(p, "matmul_coopmat", type);
-        if (s->kind != STO_DEVICE_CPU && coopmat != STO_KERNEL_COUNT) /* a CPU has no matrix units */
-            p->matmul_f16[i] = coopmat;
-        p->attn_prefill[i] = find_variant(p, "attn_prefill", type);
-        p->attn_prefill_f16[i] =
-            s->kind != STO_DEVICE_CPU ? find_variant(p, "attn_prefill_coopmat", type) : STO_KERNEL_COUNT;
-        const enum sto_kernel rows = find_variant(p, "matrows", type);
-        if (s->kind == STO_DEVICE_CPU && rows != STO_KERNEL_COUNT) /* an invocation is a lane of a vector */
-            p->matvec[i] = p->matmul[i] = rows;
-        const enum sto_kernel rows_q8 = find_variant(p, "matrows_q8", type);
-        if (s->kind == STO_DEVICE_CPU && rows_q8 != STO_KERNEL_COUNT)
-            p->matvec_q8[i] = p->matmul_q8[i] = rows_q8;
-    }
+    sto_device_plan_choose(s, p);
 }
 
 /* ---- the plan ---- */

@@ -50,17 +50,22 @@ struct sto_device_plan {
     enum sto_kernel matmul_f16[STO_TYPE_COUNT]; /* operands of f16, sums in f32; on matrix units where they pay */
     bool f16_by_default;                       /* with STO_MATH_AUTO use the matmul_f16 kernels                */
     enum sto_kernel matmul_q8[STO_TYPE_COUNT];
-    bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use the _q8 kernels for this format */
+    bool q8_by_default[STO_TYPE_COUNT];        /* with STO_MATH_AUTO use matvec_q8 for this format       */
+    bool q8_matmul_by_default[STO_TYPE_COUNT]; /* likewise matmul_q8                                     */
     enum sto_kernel attn_prefill[STO_TYPE_COUNT];     /* attention of many columns, by the cache's format; f32 */
     enum sto_kernel attn_prefill_f16[STO_TYPE_COUNT]; /* f16 operands on matrix units, for the head sizes that they take
                                                        * (sto_tuning_attention); where matmul_f16 would be used too */
     struct sto_tuning tuning[STO_KERNEL_ROWS];
     bool usable[STO_KERNEL_ROWS];              /* the device has what the kernel needs                */
+    bool set_aside[STO_KERNEL_ROWS];           /* it has, and runs it wrongly or slowly: findings.h    */
 };
 
 /* STO_ERR_NO_DEVICE says what the device lacks, e.g. "needs bufferDeviceAddress". */
 enum sto_status sto_device_plan_make(const struct sto_device_snapshot *snapshot, const struct sto_plan_options *options,
                                      struct sto_device_plan *out, struct sto_error *err);
+
+/* Chooses the kernels of all operations anew, from those that are usable and not set aside. */
+void sto_device_plan_choose(const struct sto_device_snapshot *snapshot, struct sto_device_plan *plan);
 
 /* Which of n devices is best (index), by kind, then memory; n if none is usable. CPU drivers come last. */
 uint32_t sto_device_choose(const struct sto_device_snapshot *snapshots, uint32_t n);

@@ -27,18 +27,13 @@ static uint64_t checksum(const uint8_t *data, size_t size)
 /* Points path at the cache file of this device and driver; "" when there is no folder for it. */
 static void cache_file(const struct sto_device_snapshot *s, const char *dir, char *path, size_t size)
 {
-    char folder[512];
-    if (dir != NULL)
-        (void)snprintf(folder, sizeof folder, "%s", dir);
-    else
-        sto_cache_dir(folder, sizeof folder);
     path[0] = '\0';
-    if (folder[0] == '\0')
+    if (dir[0] == '\0')
         return;
     char uuid[33];
     for (size_t i = 0; i < 16; i++)
         (void)snprintf(uuid + 2 * i, 3, "%02x", s->pipeline_cache_uuid[i]);
-    const int n = snprintf(path, size, "%s/pipelines-%04x-%04x-%s.bin", folder, (unsigned)s->vendor_id,
+    const int n = snprintf(path, size, "%s/pipelines-%04x-%04x-%s.bin", dir, (unsigned)s->vendor_id,
                            (unsigned)s->device_id, uuid);
     if (n < 0 || (size_t)n >= size)
         path[0] = '\0';
@@ -136,7 +131,7 @@ done:
 
 /* ---- creation and destruction ---- */
 
-enum sto_status sto_pipelines_create(struct sto_device *device, const char *cache_dir, struct sto_error *err)
+enum sto_status sto_pipelines_create(struct sto_device *device, struct sto_error *err)
 {
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 128};
     const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
@@ -145,7 +140,7 @@ enum sto_status sto_pipelines_create(struct sto_device *device, const char *cach
     const VkResult result = device->vk.vkCreatePipelineLayout(device->handle, &info, NULL, &device->layout);
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "creating a pipeline layout");
-    cache_file(&device->snapshot, cache_dir, device->cache_path, sizeof device->cache_path);
+    cache_file(&device->snapshot, device->cache_dir, device->cache_path, sizeof device->cache_path);
     return create_cache(device, err);
 }
 

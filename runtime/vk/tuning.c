@@ -115,16 +115,24 @@ static uint32_t attention_shared_bytes(const uint32_t *v)
 
 uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *t)
 {
-    enum { PITCH_BYTES = 80 }; /* 32 f16 and what keeps rows in different banks */
+    enum { PITCH_BYTES = 80, DEPTH = 32, Q8_BYTES = 48 }; /* of a row: with what keeps rows in different banks; in q8 */
+    const uint32_t *v = t->values;
 
     if (strcmp(kernel->source, "attn_prefill_coopmat.comp") == 0)
-        return t->values[1] > 0 ? attention_shared_bytes(t->values) : 0;
-    if (!is_coopmat(kernel))
-        return 0;
-    const uint32_t subgroups = t->values[0] / t->values[1], m = t->values[2], n = t->values[3], across = t->values[7];
-    const uint32_t rows = t->values[5] * m, cols = t->values[6] * n; /* of a subgroup */
-    const uint32_t tiles = across == 0 ? subgroups * (rows + cols) : subgroups / across * rows + across * cols;
-    return tiles * PITCH_BYTES + subgroups * m * n * 4;
+        return v[1] > 0 ? attention_shared_bytes(v) : 0;
+    if (is_coopmat(kernel)) {
+        const uint32_t subgroups = v[0] / v[1], m = v[2], n = v[3], across = v[7];
+        const uint32_t rows = v[5] * m, cols = v[6] * n; /* of a subgroup */
+        const uint32_t tiles = across == 0 ? subgroups * (rows + cols) : subgroups / across * rows + across * cols;
+        return tiles * PITCH_BYTES + subgroups * m * n * 4;
+    }
+    if (strncmp(kernel->source, "matmul", 6) == 0) {
+        const bool q8 = strcmp(kernel->source, "matmul_q8.comp") == 0, f16 = (kernel->needs & STO_NEEDS_F16) != 0;
+        return (v[0] / v[4] * v[2] + v[4] * v[3]) * (q8 ? (uint32_t)Q8_BYTES : DEPTH * (f16 ? 2u : 4u));
+    }
+    if (strncmp(kernel->source, "matvec", 6) == 0) /* sto_op_matvec_tuning doubles the rows of one or two columns */
+        return (v[0] + 3) / 4 * v[2] * (v[3] > 4 ? v[3] : 4) * 4;
+    return 0;
 }
 
 /* Tiles of cooperative matrices: 2 to 4 the device's size, 5 and 6 how many of them a subgroup makes in rows and

@@ -14,7 +14,7 @@ struct sto_tuning_input {
 /* Fills in the constants of one kernel. Values 0 and 1 (workgroup size, subgroup size) are always there. */
 void sto_tuning_make(const struct sto_tuning_input *in, struct sto_tuning *out);
 
-/* Bytes of shared memory that a kernel takes with these constants, where a rule adapts them to the device's; else 0. */
+/* Bytes of shared memory that a kernel takes at most with these constants, where they decide it; else 0. */
 uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *tuning);
 
 /* From the plan's constants of an attn_prefill_coopmat kernel to those for heads of head_dim: what fits registers and

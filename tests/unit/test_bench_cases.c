@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "bench/kernel_case.h"
+#include "runtime/measure/kernel_case.h"
 
 static void every_kernel_can_be_timed(void **state)
 {
@@ -14,7 +14,7 @@ static void every_kernel_can_be_timed(void **state)
     unsigned missing = 0;
     for (int k = 0; k < STO_KERNEL_COUNT; k++) {
         const struct sto_kernel_info *info = sto_kernel_get((enum sto_kernel)k);
-        if (kernel_case_known((enum sto_kernel)k))
+        if (sto_kernel_case_known((enum sto_kernel)k))
             continue;
         print_error("kernel %s: bench/ has no case for %s\n", info->name, info->source);
         missing++;

@@ -83,7 +83,7 @@ static void common_options_are_read(void **state)
     (void)state;
     parse_ok("run m.gguf --device 1 --vram 6G --ram 1.5GiB --ctx 4096 --ubatch=256 --kv q8_0 --math exact "
              "--deterministic --threads 3 --seed 18446744073709551615 --trace t.json -v -v -q --subgroup 16 --no-f16 "
-             "--no-int-dot --validation --place resident:0-3,cpu:4 --ring 3 --sim s.json");
+             "--no-int-dot --no-self-test --validation --place resident:0-3,cpu:4 --ring 3 --sim s.json");
     const struct sto_common_options *c = &options.common;
     struct sto_engine_params engine;
     struct sto_device_params device;
@@ -98,6 +98,7 @@ static void common_options_are_read(void **state)
     assert_true(c->threads == 3 && c->seed_set && c->seed == UINT64_MAX);
     assert_true(c->verbose == 2 && c->quiet && c->ring == 3);
     assert_true(device.subgroup_size == 16 && device.no_f16 && device.no_int_dot && device.validation);
+    assert_true(device.no_self_test);
     assert_string_equal(c->trace, "t.json");
     assert_string_equal(c->place, "resident:0-3,cpu:4");
     assert_string_equal(c->sim, "s.json");

@@ -101,7 +101,7 @@ static void faulty_run(struct sto_verifier *v, enum sto_kernel kernel)
     sto_verify_end(v);
 }
 
-static const struct sto_verify_source faulty[] = {{"probe.comp", false, faulty_run}, {NULL, false, NULL}};
+static const struct sto_verify_source faulty[] = {{"probe.comp", false, faulty_run, NULL}, {NULL, false, NULL, NULL}};
 
 static struct sto_verify_result last;
 

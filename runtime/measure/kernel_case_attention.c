@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench/kernel_case.h"
+#include "runtime/measure/kernel_case.h"
 #include "runtime/base/mem.h"
 #include "runtime/formats/formats.h"
 #include "shaders/shared/args.h"
@@ -13,36 +13,36 @@
 enum { HEAD_DIM = 128, GROUP = 4, MAX_LAYERS = 64 };
 enum { KV = 0, TABLE = 1, PARTIAL = 2, FREQS = 3 }; /* of kernel_case.more */
 
-static bool is_source(const struct kernel_case *c, const char *source)
+static bool is_source(const struct sto_kernel_case *c, const char *source)
 {
     return strcmp(sto_kernel_get(c->kernel)->source, source) == 0;
 }
 
-static enum sto_type kv_type(const struct kernel_case *c)
+static enum sto_type kv_type(const struct sto_kernel_case *c)
 {
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
     return type < STO_TYPE_COUNT ? type : STO_TYPE_F16; /* attn_merge reads no cache */
 }
 
-static uint32_t n_heads(const struct kernel_case *c)
+static uint32_t n_heads(const struct sto_kernel_case *c)
 {
     return c->shape.inputs / HEAD_DIM;
 }
-static uint32_t n_kv_heads(const struct kernel_case *c)
+static uint32_t n_kv_heads(const struct sto_kernel_case *c)
 {
     return n_heads(c) % GROUP == 0 ? n_heads(c) / GROUP : n_heads(c);
 }
-static uint32_t n_pages(const struct kernel_case *c)
+static uint32_t n_pages(const struct sto_kernel_case *c)
 {
     return (c->shape.rows + KV_PAGE - 1) / KV_PAGE;
 }
-static uint64_t partial_bytes(const struct kernel_case *c)
+static uint64_t partial_bytes(const struct sto_kernel_case *c)
 {
     return (uint64_t)c->shape.columns * n_heads(c) * n_pages(c) * (HEAD_DIM + 2) * sizeof(float);
 }
 
 /* What has to move, and the operations of the definition; prompts see a triangle of the last columns. */
-static void count_work(struct kernel_case *c)
+static void count_work(struct sto_kernel_case *c)
 {
     const uint64_t cols = c->shape.columns, tokens = c->shape.rows, width = c->shape.inputs;
     const uint64_t kv_bytes = 2 * tokens * n_kv_heads(c) * sto_type_bytes(kv_type(c), HEAD_DIM);
@@ -63,7 +63,7 @@ static void count_work(struct kernel_case *c)
 }
 
 /* A page of random keys and values, in each place of every layer. */
-static enum sto_status put_cache(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_cache(struct sto_kernel_case *c, struct sto_error *err)
 {
     const enum sto_type type = kv_type(c);
     const uint64_t page_bytes = sto_kv_page_bytes(type, n_kv_heads(c), HEAD_DIM);
@@ -77,24 +77,24 @@ static enum sto_status put_cache(struct kernel_case *c, struct sto_error *err)
 
     for (uint64_t r = 0; r < 2 * rows && status == STO_OK; r++) {
         for (uint32_t i = 0; i < HEAD_DIM; i++)
-            x[i] = kernel_case_random();
+            x[i] = sto_kernel_case_random();
         sto_encode(type, x, page + (r < rows ? r * row_bytes : v_offset + (r - rows) * row_bytes), HEAD_DIM);
     }
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->more[KV], "KV", NULL, page_bytes * total, err);
+        status = sto_kernel_case_buffer(c, &c->more[KV], "KV", NULL, page_bytes * total, err);
     for (uint32_t i = 0; i < total && status == STO_OK; i++) {
         table[i] = c->more[KV].address + i * page_bytes;
-        status = kernel_case_upload(c, &c->more[KV], i * page_bytes, page, page_bytes, err);
+        status = sto_kernel_case_upload(c, &c->more[KV], i * page_bytes, page, page_bytes, err);
     }
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->more[TABLE], "pages", table, total * sizeof *table, err);
+        status = sto_kernel_case_buffer(c, &c->more[TABLE], "pages", table, total * sizeof *table, err);
     sto_free(page);
     sto_free(table);
     return status;
 }
 
 /* The columns are the last ones of sequence 0. */
-static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_step(struct sto_kernel_case *c, struct sto_error *err)
 {
     const uint32_t n = c->shape.columns;
     const size_t bytes = sizeof(struct StepHeader) + n * sizeof(struct StepColumn);
@@ -107,28 +107,28 @@ static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
         const struct StepColumn column = {.position = c->shape.rows - n + i};
         memcpy(step + sizeof header + i * sizeof column, &column, sizeof column);
     }
-    const enum sto_status status = kernel_case_buffer(c, &c->step, "step", step, bytes, err);
+    const enum sto_status status = sto_kernel_case_buffer(c, &c->step, "step", step, bytes, err);
     sto_free(step);
     return status;
 }
 
-static enum sto_status put_random(struct kernel_case *c, struct sto_buffer *buffer, const char *what, uint64_t n,
+static enum sto_status put_random(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what, uint64_t n,
                                   struct sto_error *err)
 {
     float *x = sto_calloc(n, sizeof *x);
     if (x == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %s", what);
     for (uint64_t i = 0; i < n; i++)
-        x[i] = kernel_case_random();
-    const enum sto_status status = kernel_case_buffer(c, buffer, what, x, n * sizeof *x, err);
+        x[i] = sto_kernel_case_random();
+    const enum sto_status status = sto_kernel_case_buffer(c, buffer, what, x, n * sizeof *x, err);
     sto_free(x);
     return status;
 }
 
-static enum sto_status create(struct kernel_case *c, struct sto_error *err)
+static enum sto_status create(struct sto_kernel_case *c, struct sto_error *err)
 {
     const bool prompt = strncmp(sto_kernel_get(c->kernel)->source, "attn_prefill", 12) == 0;
-    struct kernel_shape *s = &c->shape;
+    struct sto_kernel_shape *s = &c->shape;
 
     if (s->columns == 0)
         s->columns = prompt ? 512 : 1;
@@ -149,11 +149,11 @@ static enum sto_status create(struct kernel_case *c, struct sto_error *err)
         status = put_random(c, &c->more[FREQS], "frequencies", HEAD_DIM / 2, err);
     if (status == STO_OK)
         status = put_random(c, &c->more[PARTIAL], "partial results", partial_bytes(c) / sizeof(float), err);
-    return status == STO_OK ? kernel_case_buffer(c, &c->y, "o", NULL, (uint64_t)s->columns * s->inputs * 4, err)
+    return status == STO_OK ? sto_kernel_case_buffer(c, &c->y, "o", NULL, (uint64_t)s->columns * s->inputs * 4, err)
                             : status;
 }
 
-static struct sto_kv_layer layer_of(const struct kernel_case *c, uint32_t turn)
+static struct sto_kv_layer layer_of(const struct sto_kernel_case *c, uint32_t turn)
 {
     const uint32_t layer = turn % c->copies, pages = n_pages(c);
     return (struct sto_kv_layer){.type = kv_type(c),
@@ -166,7 +166,7 @@ static struct sto_kv_layer layer_of(const struct kernel_case *c, uint32_t turn)
 }
 
 /* attn_decode or attn_merge alone, which the operation records together. */
-static void record_half(struct kernel_case *c, const struct sto_kv_layer *kv)
+static void record_half(struct sto_kernel_case *c, const struct sto_kv_layer *kv)
 {
     const uint32_t n = c->shape.columns;
     const bool merge = is_source(c, "attn_merge.comp");
@@ -194,7 +194,7 @@ static void record_half(struct kernel_case *c, const struct sto_kv_layer *kv)
                                     });
 }
 
-static void record_prompt(struct kernel_case *c, const struct sto_kv_layer *kv)
+static void record_prompt(struct sto_kernel_case *c, const struct sto_kv_layer *kv)
 {
     const uint32_t n = c->shape.columns, width = c->shape.inputs;
     const bool matrix = is_source(c, "attn_prefill_coopmat.comp");
@@ -214,7 +214,7 @@ static void record_prompt(struct kernel_case *c, const struct sto_kv_layer *kv)
                               });
 }
 
-static void record(struct kernel_case *c, uint32_t turn)
+static void record(struct sto_kernel_case *c, uint32_t turn)
 {
     const struct sto_kv_layer kv = layer_of(c, turn);
     const uint32_t width = c->shape.inputs + 2 * kv.n_kv_heads * HEAD_DIM;
@@ -237,7 +237,7 @@ static void record(struct kernel_case *c, uint32_t turn)
         record_prompt(c, &kv);
 }
 
-const struct kernel_source kernel_case_attention[] = {
+const struct sto_kernel_source sto_kernel_case_attention[] = {
     {"rope_kv.comp", create, record},       {"attn_decode.comp", create, record},
     {"attn_merge.comp", create, record},    {"attn_prefill.comp", create, record},
     {"attn_prefill_coopmat.comp", create, record}, {NULL, NULL, NULL},

@@ -1,8 +1,8 @@
-/* Operands and dispatches of the kernels that bench/kernels times.
+/* Operands and dispatches of the kernels that are timed.
  *
  *   weights   one random matrix, repeated until the copies exceed the caches
  *   check     sampled rows against a product in double, at the very shape and constants that are timed */
-#include "bench/kernel_case.h"
+#include "runtime/measure/kernel_case.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static uint64_t random_bits(void)
     return z ^ z >> 31;
 }
 
-float kernel_case_random(void)
+float sto_kernel_case_random(void)
 {
     return (float)(random_bits() >> 40) * 0x1p-23f - 1.0f;
 }
@@ -32,11 +32,11 @@ float kernel_case_random(void)
 enum operation { OP_NONE, OP_MATMUL, OP_QUANTIZE, OP_EMBED, OP_RMSNORM, OP_GLU };
 
 /* The case of a source that has a file of its own, or NULL. */
-static const struct kernel_source *find_source(enum sto_kernel kernel)
+static const struct sto_kernel_source *find_source(enum sto_kernel kernel)
 {
-    const struct kernel_source *const lists[] = {kernel_case_attention, kernel_case_step};
+    const struct sto_kernel_source *const lists[] = {sto_kernel_case_attention, sto_kernel_case_step};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        for (const struct kernel_source *s = lists[i]; s->source != NULL; s++) {
+        for (const struct sto_kernel_source *s = lists[i]; s->source != NULL; s++) {
             if (strcmp(s->source, sto_kernel_get(kernel)->source) == 0)
                 return s;
         }
@@ -76,7 +76,7 @@ static bool writes_q8(enum sto_kernel kernel)
     return kernel == STO_KERNEL_rmsnorm_q8 || kernel == STO_KERNEL_glu_q8;
 }
 
-bool kernel_case_known(enum sto_kernel kernel)
+bool sto_kernel_case_known(enum sto_kernel kernel)
 {
     return operation_of(kernel) != OP_NONE || find_source(kernel) != NULL;
 }
@@ -111,7 +111,7 @@ static void fill_block(enum sto_type type, uint8_t *block)
 }
 
 /* A matrix that repeats after some hundred blocks: none of its rows are alike, and it is soon made. */
-static enum sto_status make_weights(struct kernel_case *c, struct sto_error *err)
+static enum sto_status make_weights(struct sto_kernel_case *c, struct sto_error *err)
 {
     enum { N_BLOCKS = 1021 };
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
@@ -131,8 +131,8 @@ static enum sto_status make_weights(struct kernel_case *c, struct sto_error *err
     return STO_OK;
 }
 
-enum sto_status kernel_case_upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
-                                   uint64_t bytes, struct sto_error *err)
+enum sto_status sto_kernel_case_upload(struct sto_kernel_case *c, struct sto_buffer *buffer, uint64_t offset,
+                                       const void *data, uint64_t bytes, struct sto_error *err)
 {
     struct sto_uploader *up = NULL;
     enum sto_status status = sto_uploader_create(c->device, &up, err);
@@ -144,14 +144,14 @@ enum sto_status kernel_case_upload(struct kernel_case *c, struct sto_buffer *buf
     return status;
 }
 
-enum sto_status kernel_case_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
-                                   uint64_t bytes, struct sto_error *err)
+enum sto_status sto_kernel_case_buffer(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what,
+                                       const void *data, uint64_t bytes, struct sto_error *err)
 {
     enum sto_status status = sto_buffer_create(c->device, STO_MEMORY_DEVICE, bytes, what, buffer, err);
-    return status == STO_OK && data != NULL ? kernel_case_upload(c, buffer, 0, data, bytes, err) : status;
+    return status == STO_OK && data != NULL ? sto_kernel_case_upload(c, buffer, 0, data, bytes, err) : status;
 }
 
-static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_weights(struct sto_kernel_case *c, struct sto_error *err)
 {
     enum { MAX_COPIES = 64 };
     const uint64_t bytes = sto_type_bytes(sto_kernel_get(c->kernel)->weight, c->shape.inputs) * c->shape.rows;
@@ -161,48 +161,48 @@ static enum sto_status put_weights(struct kernel_case *c, struct sto_error *err)
     c->copy_bytes = (bytes + 255 + 4) & ~(uint64_t)255;
     enum sto_status status = make_weights(c, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->weights, "weights", NULL, c->copy_bytes * c->copies, err);
+        status = sto_kernel_case_buffer(c, &c->weights, "weights", NULL, c->copy_bytes * c->copies, err);
     for (uint32_t i = 0; i < c->copies && status == STO_OK; i++) {
         addresses[i] = c->weights.address + i * c->copy_bytes;
-        status = kernel_case_upload(c, &c->weights, i * c->copy_bytes, c->w, bytes, err);
+        status = sto_kernel_case_upload(c, &c->weights, i * c->copy_bytes, c->w, bytes, err);
     }
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->pieces, "pieces", addresses, c->copies * sizeof *addresses, err);
+        status = sto_kernel_case_buffer(c, &c->pieces, "pieces", addresses, c->copies * sizeof *addresses, err);
     return status;
 }
 
-static enum sto_status put_activations(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_activations(struct sto_kernel_case *c, struct sto_error *err)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const uint64_t n = (uint64_t)s->columns * s->inputs, widest = s->rows > s->inputs ? s->rows : s->inputs;
 
     c->host_x = sto_calloc((size_t)n, sizeof *c->host_x);
     if (c->host_x == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for activations");
     for (uint64_t i = 0; i < n; i++)
-        c->host_x[i] = kernel_case_random();
-    enum sto_status status = kernel_case_buffer(c, &c->x, "x", c->host_x, n * sizeof *c->host_x, err);
+        c->host_x[i] = sto_kernel_case_random();
+    enum sto_status status = sto_kernel_case_buffer(c, &c->x, "x", c->host_x, n * sizeof *c->host_x, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->xq, "xq", NULL, sto_op_q8_bytes(s->columns, s->inputs), err);
+        status = sto_kernel_case_buffer(c, &c->xq, "xq", NULL, sto_op_q8_bytes(s->columns, s->inputs), err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->y, "y", NULL, widest * s->columns * sizeof(float), err);
+        status = sto_kernel_case_buffer(c, &c->y, "y", NULL, widest * s->columns * sizeof(float), err);
     return status;
 }
 
 /* Tokens all over the vocabulary, for embed. */
-static enum sto_status put_step(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_step(struct sto_kernel_case *c, struct sto_error *err)
 {
     struct { struct StepHeader header; struct StepColumn columns[512]; } step = {{0}, {{0}}};
     for (uint32_t i = 0; i < c->shape.columns && i < 512; i++)
         step.columns[i].token = (uint32_t)(random_bits() % c->shape.rows);
-    return kernel_case_buffer(c, &c->step, "step", &step, sizeof step, err);
+    return sto_kernel_case_buffer(c, &c->step, "step", &step, sizeof step, err);
 }
 
 /* ---- the case ---- */
 
-static void count_work(struct kernel_case *c)
+static void count_work(struct sto_kernel_case *c)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
     const uint64_t n = (uint64_t)s->columns * s->inputs;
     const uint64_t row_bytes = type < STO_TYPE_COUNT ? sto_type_bytes(type, s->inputs) : 0;
@@ -221,7 +221,7 @@ static void count_work(struct kernel_case *c)
 }
 
 /* 8-bit activations are made once, with the kernel that makes them. */
-static enum sto_status quantize(struct kernel_case *c, struct sto_error *err)
+static enum sto_status quantize(struct sto_kernel_case *c, struct sto_error *err)
 {
     uint64_t ticket;
     struct sto_recording *rec = NULL;
@@ -241,23 +241,22 @@ static enum sto_status quantize(struct kernel_case *c, struct sto_error *err)
     return status;
 }
 
-enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel kernel, const struct kernel_shape *shape,
-                                   const uint32_t *tuning, struct kernel_case *c, struct sto_error *err)
+enum sto_status sto_kernel_case_create(struct sto_device *device, enum sto_kernel kernel,
+                                       const struct sto_kernel_shape *shape, const struct sto_tuning *tuning,
+                                       struct sto_kernel_case *c, struct sto_error *err)
 {
     const bool has_weights = sto_kernel_get(kernel)->weight < STO_TYPE_COUNT;
 
-    *c = (struct kernel_case){.device = device, .kernel = kernel, .shape = *shape};
+    *c = (struct sto_kernel_case){.device = device, .kernel = kernel, .shape = *shape};
     c->plan = *sto_device_get_plan(device);
     c->ops = (struct sto_ops){.plan = &c->plan, .math = STO_MATH_EXACT, .deterministic = is_vector(kernel)};
-    for (uint32_t i = 0; i < STO_MAX_TUNING; i++) {
-        if (tuning[i] != 0)
-            c->plan.tuning[kernel].values[i] = tuning[i];
-    }
-    const struct kernel_source *source = find_source(kernel);
+    if (tuning != NULL)
+        c->plan.tuning[kernel] = *tuning;
+    const struct sto_kernel_source *source = find_source(kernel);
     if (source != NULL) {
         const enum sto_status made = source->create(c, err);
         if (made != STO_OK)
-            kernel_case_destroy(c);
+            sto_kernel_case_destroy(c);
         return made;
     }
     if (c->shape.columns == 0)
@@ -275,11 +274,11 @@ enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel ke
         status = quantize(c, err);
     c->ops.pieces = c->pieces.address;
     if (status != STO_OK)
-        kernel_case_destroy(c);
+        sto_kernel_case_destroy(c);
     return status;
 }
 
-void kernel_case_destroy(struct kernel_case *c)
+void sto_kernel_case_destroy(struct sto_kernel_case *c)
 {
     struct sto_buffer *buffers[] = {&c->weights, &c->x, &c->xq, &c->y, &c->pieces, &c->step};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
@@ -292,9 +291,9 @@ void kernel_case_destroy(struct kernel_case *c)
     c->host_x = NULL;
 }
 
-void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32_t turn)
+void sto_kernel_case_record(struct sto_kernel_case *c, struct sto_recording *rec, uint32_t turn)
 {
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const uint32_t piece = c->copies > 0 ? turn % c->copies : 0;
     const struct sto_tensor x = {c->x.address, s->columns, s->inputs, s->inputs};
     const struct sto_tensor same = {c->y.address, s->columns, s->inputs, s->inputs};
@@ -331,7 +330,7 @@ void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32
     }
 }
 
-void kernel_case_dispatch(struct kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
+void sto_kernel_case_dispatch(struct sto_kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
                           const struct sto_use *use)
 {
     sto_record_dispatch(c->ops.rec, &(struct sto_dispatch){.kernel = c->kernel,
@@ -347,7 +346,8 @@ void kernel_case_dispatch(struct kernel_case *c, const void *args, uint32_t grou
 /* ---- the check ---- */
 
 /* Column `col` of the activations as the kernel sees them. */
-static enum sto_status seen_column(struct kernel_case *c, uint32_t col, double *x, uint8_t *xq, struct sto_error *err)
+static enum sto_status seen_column(struct sto_kernel_case *c, uint32_t col, double *x, uint8_t *xq,
+                                   struct sto_error *err)
 {
     const uint32_t n = c->shape.inputs;
     for (uint32_t i = 0; i < n; i++)
@@ -366,7 +366,7 @@ static enum sto_status seen_column(struct kernel_case *c, uint32_t col, double *
 
 /* Error over bound of y[col, row]: 2^-24 of the absolute products for each of sqrt(n_in) and some roundings; operands
  * that f16 rounds lose 2^-10 each. */
-static double error_of(const struct kernel_case *c, const float *w, const double *x, float got)
+static double error_of(const struct sto_kernel_case *c, const float *w, const double *x, float got)
 {
     const bool f16 = (sto_kernel_get(c->kernel)->needs & STO_NEEDS_F16) != 0;
     double sum = 0, magnitude = 0;
@@ -379,10 +379,10 @@ static double error_of(const struct kernel_case *c, const float *w, const double
     return isnan(error) ? INFINITY : error / bound;
 }
 
-enum sto_status kernel_case_check(struct kernel_case *c, double *error_over_bound, struct sto_error *err)
+enum sto_status sto_kernel_case_check(struct sto_kernel_case *c, double *error_over_bound, struct sto_error *err)
 {
     enum { SAMPLES = 48 };
-    const struct kernel_shape *s = &c->shape;
+    const struct sto_kernel_shape *s = &c->shape;
     const enum sto_type type = sto_kernel_get(c->kernel)->weight;
     enum sto_status status = STO_OK;
 

@@ -1,25 +1,25 @@
-/* One kernel as bench/kernels times it: operands on the device, a dispatch that can be recorded any number of times,
- * and what it costs at least.
+/* One kernel to be timed: operands on the device, a dispatch that can be recorded any number of times, and what it
+ * costs at least.
  *
- *   kernel_case_create -> kernel_case_record (again and again) -> kernel_case_check -> kernel_case_destroy
+ *   sto_kernel_case_create -> _record (again and again) -> _check -> _destroy
  *
  * Dispatches are recorded through runtime/ops with a plan of the case's own that names this kernel. One thread. */
-#ifndef BENCH_KERNEL_CASE_H
-#define BENCH_KERNEL_CASE_H
+#ifndef STO_MEASURE_KERNEL_CASE_H
+#define STO_MEASURE_KERNEL_CASE_H
 
 #include "runtime/ops/ops.h"
 
 /* What a person may choose. */
-struct kernel_shape {
+struct sto_kernel_shape {
     uint32_t rows, inputs; /* of a matrix; inputs are also the width of activations                      */
     uint32_t columns;      /* 0: as many as suit the kernel                                              */
     uint64_t cold_bytes;   /* few columns: matrices are taken in turn from copies that take up this much */
 };
 
-struct kernel_case {
+struct sto_kernel_case {
     struct sto_device *device;
     enum sto_kernel kernel;
-    struct kernel_shape shape;
+    struct sto_kernel_shape shape;
     struct sto_device_plan plan;
     struct sto_ops ops;
     struct sto_buffer weights, x, xq, y, pieces, step;
@@ -33,35 +33,36 @@ struct kernel_case {
 };
 
 /* False: this program has no case for the kernel's source. */
-bool kernel_case_known(enum sto_kernel kernel);
-/* tuning: constants to use instead of the plan's, where not 0 [STO_MAX_TUNING]. */
-enum sto_status kernel_case_create(struct sto_device *device, enum sto_kernel kernel, const struct kernel_shape *shape,
-                                   const uint32_t *tuning, struct kernel_case *out, struct sto_error *err);
-void kernel_case_destroy(struct kernel_case *c); /* accepts a zeroed or half-made one */
+bool sto_kernel_case_known(enum sto_kernel kernel);
+/* tuning: instead of the plan's; NULL: the plan's. */
+enum sto_status sto_kernel_case_create(struct sto_device *device, enum sto_kernel kernel,
+                                       const struct sto_kernel_shape *shape, const struct sto_tuning *tuning,
+                                       struct sto_kernel_case *out, struct sto_error *err);
+void sto_kernel_case_destroy(struct sto_kernel_case *c); /* accepts a zeroed or half-made one */
 /* Records one operation. turn counts up, and says which copy of the matrix it reads. */
-void kernel_case_record(struct kernel_case *c, struct sto_recording *rec, uint32_t turn);
+void sto_kernel_case_record(struct sto_kernel_case *c, struct sto_recording *rec, uint32_t turn);
 /* After it has run: largest error of sampled elements, over their bound; 0 where the source has no check here (those
  * of runtime/verify remain). */
-enum sto_status kernel_case_check(struct kernel_case *c, double *error_over_bound, struct sto_error *err);
+enum sto_status sto_kernel_case_check(struct sto_kernel_case *c, double *error_over_bound, struct sto_error *err);
 
 /* ---- for the files that hold the cases of other sources than matrices and activations ---- */
 
-struct kernel_source {
+struct sto_kernel_source {
     const char *source; /* as in kernels.txt; NULL ends a list */
-    enum sto_status (*create)(struct kernel_case *c, struct sto_error *err); /* shape, counts, buffers */
-    void (*record)(struct kernel_case *c, uint32_t turn);                    /* into c->ops.rec        */
+    enum sto_status (*create)(struct sto_kernel_case *c, struct sto_error *err); /* shape, counts, buffers */
+    void (*record)(struct sto_kernel_case *c, uint32_t turn);                    /* into c->ops.rec        */
 };
-extern const struct kernel_source kernel_case_attention[], kernel_case_step[];
+extern const struct sto_kernel_source sto_kernel_case_attention[], sto_kernel_case_step[];
 
 /* Uniform in [-1, 1). */
-float kernel_case_random(void);
+float sto_kernel_case_random(void);
 /* A buffer on the device that holds data, or nothing yet when data is NULL. */
-enum sto_status kernel_case_buffer(struct kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
+enum sto_status sto_kernel_case_buffer(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
                                    uint64_t bytes, struct sto_error *err);
-enum sto_status kernel_case_upload(struct kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
+enum sto_status sto_kernel_case_upload(struct sto_kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
                                    uint64_t bytes, struct sto_error *err);
 /* One dispatch of the case's kernel; `use` is what it writes. */
-void kernel_case_dispatch(struct kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
+void sto_kernel_case_dispatch(struct sto_kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
                           const struct sto_use *use);
 
 #endif

@@ -4,33 +4,33 @@
  *   probe, random_fill, read_sum           rows x inputs words */
 #include <string.h>
 
-#include "bench/kernel_case.h"
+#include "runtime/measure/kernel_case.h"
 #include "runtime/base/mem.h"
 #include "shaders/shared/args.h"
 
 enum { VOCAB = 151936, MAX_GROUPS = 65535 };
 enum { SCRATCH = 0, BLOCK = 1, RING = 2, GROUPS = 3 }; /* of kernel_case.more */
 
-static bool is_kernel(const struct kernel_case *c, enum sto_kernel kernel)
+static bool is_kernel(const struct sto_kernel_case *c, enum sto_kernel kernel)
 {
     return c->kernel == kernel;
 }
 
 /* ---- sampling and step_begin ---- */
 
-static enum sto_status put_logits(struct kernel_case *c, struct sto_error *err)
+static enum sto_status put_logits(struct sto_kernel_case *c, struct sto_error *err)
 {
     float *logits = sto_calloc(VOCAB, sizeof *logits);
     if (logits == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for logits");
     for (uint32_t i = 0; i < VOCAB; i++)
-        logits[i] = 8 * kernel_case_random() * kernel_case_random();
-    const enum sto_status status = kernel_case_buffer(c, &c->x, "logits", logits, VOCAB * sizeof *logits, err);
+        logits[i] = 8 * sto_kernel_case_random() * sto_kernel_case_random();
+    const enum sto_status status = sto_kernel_case_buffer(c, &c->x, "logits", logits, VOCAB * sizeof *logits, err);
     sto_free(logits);
     return status;
 }
 
-static enum sto_status create_step(struct kernel_case *c, struct sto_error *err)
+static enum sto_status create_step(struct sto_kernel_case *c, struct sto_error *err)
 {
     const struct { struct StepHeader header; struct StepColumn column; } step = {{1, 1, 0, 0}, {0}};
     const struct SampleBlock block = {
@@ -44,20 +44,20 @@ static enum sto_status create_step(struct kernel_case *c, struct sto_error *err)
                                                      : VOCAB * 4 + 2 * maxima;
     enum sto_status status = put_logits(c, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->step, "step", &step, sizeof step, err);
+        status = sto_kernel_case_buffer(c, &c->step, "step", &step, sizeof step, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->y, "host's step", &step, sizeof step, err);
+        status = sto_kernel_case_buffer(c, &c->y, "host's step", &step, sizeof step, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->more[SCRATCH], "maxima", NULL, maxima, err);
+        status = sto_kernel_case_buffer(c, &c->more[SCRATCH], "maxima", NULL, maxima, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->more[BLOCK], "sampling block", &block, sizeof block, err);
+        status = sto_kernel_case_buffer(c, &c->more[BLOCK], "sampling block", &block, sizeof block, err);
     if (status == STO_OK)
-        status = kernel_case_buffer(c, &c->more[RING], "ring", NULL, SAMPLE_RING * sizeof(uint32_t), err);
-    return status == STO_OK ? kernel_case_buffer(c, &c->more[GROUPS], "groups", NULL, 256, err) : status;
+        status = sto_kernel_case_buffer(c, &c->more[RING], "ring", NULL, SAMPLE_RING * sizeof(uint32_t), err);
+    return status == STO_OK ? sto_kernel_case_buffer(c, &c->more[GROUPS], "groups", NULL, 256, err) : status;
 }
 
 /* sample_max alone; sample_pick comes after it, as the operation has them. */
-static void record_step(struct kernel_case *c, uint32_t turn)
+static void record_step(struct sto_kernel_case *c, uint32_t turn)
 {
     (void)turn;
     if (is_kernel(c, STO_KERNEL_step_begin)) {
@@ -69,7 +69,7 @@ static void record_step(struct kernel_case *c, uint32_t turn)
     } else if (is_kernel(c, STO_KERNEL_sample_max)) {
         const struct SampleArgs args = {.logits = c->x.address, .maxima = c->more[SCRATCH].address, .n_vocab = VOCAB};
         const struct sto_use use = {c->more[SCRATCH].address, c->more[SCRATCH].bytes, STO_WRITE};
-        kernel_case_dispatch(c, &args, (VOCAB + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK, 1, &use);
+        sto_kernel_case_dispatch(c, &args, (VOCAB + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK, 1, &use);
     } else {
         sto_op_sample(&c->ops, &(struct sto_op_sample_args){.logits = {c->x.address, 1, VOCAB, VOCAB},
                                                             .scratch = c->more[SCRATCH].address,
@@ -83,7 +83,7 @@ static void record_step(struct kernel_case *c, uint32_t turn)
 
 /* ---- memory ---- */
 
-static enum sto_status create_memory(struct kernel_case *c, struct sto_error *err)
+static enum sto_status create_memory(struct sto_kernel_case *c, struct sto_error *err)
 {
     const uint64_t words = (uint64_t)c->shape.rows * c->shape.inputs;
     const uint64_t most = (uint64_t)1 << 28; /* words: a GiB */
@@ -94,11 +94,11 @@ static enum sto_status create_memory(struct kernel_case *c, struct sto_error *er
     c->bytes = 4 * (uint64_t)c->shape.rows * c->shape.inputs;
     if (is_kernel(c, STO_KERNEL_probe))
         c->bytes *= 2;
-    const enum sto_status status = kernel_case_buffer(c, &c->x, "x", NULL, n * 4, err);
-    return status == STO_OK ? kernel_case_buffer(c, &c->y, "y", NULL, n * 4, err) : status;
+    const enum sto_status status = sto_kernel_case_buffer(c, &c->x, "x", NULL, n * 4, err);
+    return status == STO_OK ? sto_kernel_case_buffer(c, &c->y, "y", NULL, n * 4, err) : status;
 }
 
-static void record_memory(struct kernel_case *c, uint32_t turn)
+static void record_memory(struct sto_kernel_case *c, uint32_t turn)
 {
     const struct sto_tuning *t = &c->plan.tuning[c->kernel];
     const uint32_t units = (uint32_t)((uint64_t)c->shape.rows * c->shape.inputs / 4);
@@ -110,14 +110,14 @@ static void record_memory(struct kernel_case *c, uint32_t turn)
     const struct ReadSumArgs sum = {.x = c->x.address, .y = c->y.address, .units = units};
     const struct sto_use use = {c->y.address, c->y.bytes, STO_WRITE};
 
-    kernel_case_dispatch(c,
+    sto_kernel_case_dispatch(c,
                          is_kernel(c, STO_KERNEL_probe)         ? (const void *)&probe
                          : is_kernel(c, STO_KERNEL_random_fill) ? (const void *)&fill
                                                                 : (const void *)&sum,
                          across, (groups + across - 1) / across, &use);
 }
 
-const struct kernel_source kernel_case_step[] = {
+const struct sto_kernel_source sto_kernel_case_step[] = {
     {"step_begin.comp", create_step, record_step},       {"sample_max.comp", create_step, record_step},
     {"sample_pick.comp", create_step, record_step},      {"probe.comp", create_memory, record_memory},
     {"random_fill.comp", create_memory, record_memory},  {"read_sum.comp", create_memory, record_memory},
