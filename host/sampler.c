@@ -234,7 +234,7 @@ static enum sto_status load(struct sto_sampler *s, const float *logits, struct s
     return n > 0 ? STO_OK : no_token(s, err);
 }
 
-/* The largest of x, -infinity when all are NaN. Maxima apart from each other, so that compilers make vectors of them. */
+/* The largest of x, -infinity when all are NaN. Several maxima, so that compilers make vectors of them. */
 static float largest_of(const float *x, size_t n)
 {
     enum { LANES = 16 };

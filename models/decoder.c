@@ -5,10 +5,11 @@
  *                 gate, up -> act(gate) * up -> down product, added to x -> norm
  *   output product -> logits
  *
- * A norm belongs to what makes its x: for few columns it is part of that dispatch, so that a decode step has six
- * groups of dispatches per layer: q k v, RoPE, attention, output, gate and up, down. A pass of several columns makes the last norm for the
- * columns whose logits are wanted. Activations are f32 [columns, width]; x stays f32 throughout. A product whose weight
- * takes 8-bit activations gets them from what made them f32, or from one quantisation that its neighbours share. */
+ * A norm belongs to what makes its x: for few columns it is part of that dispatch, and so is the activation, so that a
+ * decode step has six groups of dispatches per layer: q k v, RoPE, attention, output, gate and up, down. Each needs all
+ * of the one before it. A pass of several columns makes the last norm for the columns whose
+ * logits are wanted. Activations are f32 [columns, width]; x stays f32 throughout. A product whose weight takes 8-bit
+ * activations gets them from what would make them in f32, or from one quantisation that its neighbours share. */
 #include "models/model.h"
 #include "runtime/formats/formats.h"
 #include "shaders/shared/args.h"
@@ -48,7 +49,7 @@ static uint64_t plan_scratch(const struct sto_hparams *h, uint32_t cols, uint32_
                          .first = PHASE_ATTN,
                          .last = PHASE_ATTN},
         [BUF_GATE_UP] = {.bytes = f32_bytes(cols, 2 * h->n_ff), .first = PHASE_FFN_IN, .last = PHASE_DOWN},
-        [BUF_WIDE_Q] = {.bytes = sto_op_q8_bytes(cols, max_u32(h->n_ff, q)), .first = PHASE_O, .last = PHASE_DOWN},
+        [BUF_WIDE_Q] = {.bytes = sto_op_q8_bytes(cols, max_u32(h->n_ff, q)), .first = PHASE_ATTN, .last = PHASE_DOWN},
     };
     for (int i = 0; i < BUF_COUNT; i++)
         items[i] = plan[i];
@@ -251,7 +252,8 @@ void sto_decoder_record_begin(const struct sto_model *model, struct sto_forward 
 
 static void record_qkv(const struct pass *p)
 {
-    const struct products qkv = {.roles = {STO_W_Q, STO_W_K, STO_W_V}, .biases = {STO_W_Q_BIAS, STO_W_K_BIAS, STO_W_V_BIAS},
+    const struct products qkv = {.roles = {STO_W_Q, STO_W_K, STO_W_V},
+                                 .biases = {STO_W_Q_BIAS, STO_W_K_BIAS, STO_W_V_BIAS},
                                  .n = 3, .y = p->qkv, .x = p->h_norm, .xq = p->hq};
     products(p, &qkv);
 }

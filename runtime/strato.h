@@ -208,7 +208,7 @@ enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *to
                                  enum sto_logits want, float *logits, struct sto_error *err);
 
 /* The logits [n_vocab] of the last token that an eval with STO_LOGITS_LAST evaluated, where the device put them: valid
- * until the next call for any session of the engine. Read them once: where the device is apart that is not all cached. */
+ * until the next call for any session of the engine. Read them once: that memory need not be cached. */
 const float *sto_session_logits(const struct sto_session *session);
 
 /* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said

@@ -165,7 +165,8 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         return;
     struct AttnArgs args = {
         .step = a->step, .q = a->q.address, .o = a->o.address, .kv_table = a->kv.table, .partial = a->partial,
-        .done = ops->counters, .n_cols = n, .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads, .head_dim = a->kv.head_dim,
+        .done = ops->counters, .n_cols = n, .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads,
+        .head_dim = a->kv.head_dim,
         .q_stride = a->q.stride, .kv_pages = a->kv.pages,
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,

@@ -5,7 +5,8 @@
  *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
  * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). The
- * first and the last also do what follows a product of few columns: gate times up, the next norm. A large matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
+ * first and the last also do what follows a product of few columns: gate times up, the next norm. A large matrix is
+ * cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>

@@ -131,8 +131,8 @@ struct sto_verify_compare {
     double bound;
 };
 void sto_verify_compare(struct sto_verifier *v, const struct sto_verify_compare *c);
-/* The same for 8-bit activations [rows, cols] (shaders/shared/args.h), dense: each block's scale must be within the bound
- * of its largest element, each value within half a scale and its bound, and the sum exactly that of the bytes. */
+/* The same for 8-bit activations [rows, cols] (shaders/shared/args.h), dense: each block's scale must be within the
+ * bound of its largest element, each value within half a scale and its bound, and the sum exactly that of the bytes. */
 void sto_verify_compare_q8(struct sto_verifier *v, const struct sto_verify_compare *c);
 /* A range may hold anything after all. */
 void sto_verify_forget(struct sto_verifier *v, struct sto_verify_range range);

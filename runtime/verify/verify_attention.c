@@ -209,8 +209,9 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     else
         sto_op_attention(ops, &args);
     sto_verify_run(v);
-    const struct sto_verify_compare compare = {.range = c->q8 ? oq : os, .rows = c->columns.n, .cols = width, .stride = width,
-                                               .want = d.want, .magnitude = d.magnitude, .bound = d.bound};
+    const struct sto_verify_compare compare = {.range = c->q8 ? oq : os, .rows = c->columns.n, .cols = width,
+                                               .stride = width, .want = d.want, .magnitude = d.magnitude,
+                                               .bound = d.bound};
     if (c->q8)
         sto_verify_compare_q8(v, &compare);
     else
