@@ -44,7 +44,6 @@ struct bench {
     struct sto_model *model;
     struct sto_engine *engine;
     struct sto_session *session;
-    float *logits; /* [n_vocab] */
     uint32_t steps, repetitions;
     struct sample samples[N_WAYS][MOST_REPETITIONS];
 };
@@ -58,9 +57,9 @@ static enum sto_status draw_on_host(struct bench *b, const struct way *w, struct
     params.temperature = w->temperature;
     enum sto_status status = sto_sampler_create(&params, sto_model_n_vocab(b->model), &sampler, err);
     for (uint32_t i = 0; i < b->steps && status == STO_OK; i++) {
-        status = sto_session_eval(b->session, &token, 1, STO_LOGITS_LAST, b->logits, err);
+        status = sto_session_eval(b->session, &token, 1, STO_LOGITS_LAST, NULL, err);
         if (status == STO_OK)
-            status = sto_sampler_sample(sampler, b->logits, &token, err);
+            status = sto_sampler_sample(sampler, sto_session_logits(b->session), &token, err);
     }
     sto_sampler_destroy(sampler);
     return status;
@@ -139,10 +138,6 @@ static enum sto_status run(struct bench *b, const char *model, const char *shape
     if (status == STO_OK)
         status = sto_session_create(b->engine, &b->session, err);
     if (status == STO_OK)
-        b->logits = sto_calloc(sto_model_n_vocab(b->model), sizeof *b->logits);
-    if (status == STO_OK && b->logits == NULL)
-        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for logits");
-    if (status == STO_OK)
         status = sto_session_eval(b->session, prompt, N_PROMPT, STO_LOGITS_NONE, NULL, err);
     for (int w = 0; w < N_WAYS && status == STO_OK; w++) /* everything is recorded and compiled here */
         status = measure(b, &ways[w], &ignored, err);
@@ -179,7 +174,6 @@ int main(int argc, char **argv)
         print(&b);
     else
         (void)fprintf(stderr, "step: %s\n", err.message);
-    sto_free(b.logits);
     sto_session_destroy(b.session);
     sto_engine_destroy(b.engine);
     sto_model_close(b.model);

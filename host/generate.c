@@ -21,7 +21,6 @@ struct sto_generator {
     struct sto_session *session;
     struct sto_tokenizer *tokenizer;
     const struct sto_chat_form *form; /* NULL: none known */
-    float *logits;                    /* [n_vocab]        */
     uint32_t ends[MAX_ENDS];          /* tokens that end a turn: as many as a chain of steps can look out for */
     uint32_t n_ends;
     char *piece;                      /* room for the text of one token */
@@ -52,9 +51,8 @@ enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_gener
     }
     g->piece_size = sto_tokenizer_max_bytes(g->tokenizer) + 32;
     g->piece = sto_calloc(g->piece_size, 1);
-    g->logits = sto_calloc(model->h.n_vocab, sizeof *g->logits);
-    if (g->piece == NULL || g->logits == NULL) {
-        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for logits of %u tokens", model->h.n_vocab);
+    if (g->piece == NULL) {
+        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for tokens of %zu bytes", g->piece_size);
         goto fail;
     }
     *out = g;
@@ -68,7 +66,6 @@ void sto_generator_destroy(struct sto_generator *g)
 {
     if (g == NULL)
         return;
-    sto_free(g->logits);
     sto_free(g->piece);
     sto_session_destroy(g->session);
     sto_tokenizer_destroy(g->tokenizer);
@@ -191,7 +188,7 @@ static enum sto_status read_prompt(struct generation *gen, struct sto_error *err
             status = sto_sampler_accept(gen->sampler, gen->prompt.ids[done + i], err);
         if (status == STO_OK)
             status = sto_session_eval(gen->g->session, gen->prompt.ids + done, n,
-                                      n == left ? STO_LOGITS_LAST : STO_LOGITS_NONE, gen->g->logits, err);
+                                      n == left ? STO_LOGITS_LAST : STO_LOGITS_NONE, NULL, err);
         done += n;
         if (p->on_prompt != NULL && p->on_prompt(p->user, done, gen->prompt.n))
             end(gen, STO_STOP_CANCELLED);
@@ -227,7 +224,7 @@ static enum sto_status take_token(struct generation *gen, uint32_t token, struct
 /* Takes one token from the logits. */
 static enum sto_status next_token(struct generation *gen, uint32_t *token, struct sto_error *err)
 {
-    const enum sto_status status = sto_sampler_sample(gen->sampler, gen->g->logits, token, err);
+    const enum sto_status status = sto_sampler_sample(gen->sampler, sto_session_logits(gen->g->session), token, err);
     return status == STO_OK ? take_token(gen, *token, err) : status;
 }
 
@@ -295,7 +292,7 @@ static enum sto_status generate_tokens(struct generation *gen, struct sto_error 
                  sto_sampler_on_device(gen->sampler, &how))
             status = draw_on_device(gen, &how, token, err);
         else
-            status = sto_session_eval(gen->g->session, &token, 1, STO_LOGITS_LAST, gen->g->logits, err);
+            status = sto_session_eval(gen->g->session, &token, 1, STO_LOGITS_LAST, NULL, err);
     }
     gen->result->generate_ns = sto_now_ns() - start;
     return status;

@@ -188,16 +188,41 @@ static float finite_or_forbidden(float logit)
     return logit >= -FLT_MAX ? l : -INFINITY;          /* NaN compares false */
 }
 
-/* Steps 1 to 3 on a copy of the logits, then the candidates that are left. */
+static bool penalises(const struct sto_sampler_params *p)
+{
+    return p->penalty_last_n > 0 &&
+           (p->repeat_penalty != 1.0f || p->frequency_penalty != 0.0f || p->presence_penalty != 0.0f);
+}
+
+/* Steps 2 and 3 do something. */
+static bool changes_logits(const struct sto_sampler_params *p)
+{
+    return p->n_biases > 0 || penalises(p) || p->dry_multiplier > 0.0f;
+}
+
+/* Steps 1 to 3 on a copy of the logits. */
+static void copy_and_change(struct sto_sampler *s, const float *logits)
+{
+    float *copy = s->candidates.logit;
+    for (uint32_t i = 0; i < s->n_vocab; i++)
+        copy[i] = finite_or_forbidden(logits[i]);
+    for (size_t i = 0; i < s->params.n_biases; i++)
+        copy[s->params.biases[i].token] += s->params.biases[i].bias;
+    sto_history_penalise(&s->history, copy);
+    sto_history_dry(&s->history, copy);
+}
+
+static enum sto_status no_token(const struct sto_sampler *s, struct sto_error *err)
+{
+    return sto_fail(err, STO_ERR_FAILED, "no token can follow: all %u logits are -infinity or NaN",
+                    (unsigned)s->n_vocab);
+}
+
+/* The candidates that steps 1 to 3 leave. */
 static enum sto_status load(struct sto_sampler *s, const float *logits, struct sto_error *err)
 {
     struct sto_candidates *c = &s->candidates;
-    for (uint32_t i = 0; i < s->n_vocab; i++)
-        c->logit[i] = finite_or_forbidden(logits[i]);
-    for (size_t i = 0; i < s->params.n_biases; i++)
-        c->logit[s->params.biases[i].token] += s->params.biases[i].bias;
-    sto_history_penalise(&s->history, c->logit);
-    sto_history_dry(&s->history, c->logit);
+    copy_and_change(s, logits);
     size_t n = 0;
     for (uint32_t i = 0; i < s->n_vocab; i++) {
         const float l = finite_or_forbidden(c->logit[i]);
@@ -206,9 +231,55 @@ static enum sto_status load(struct sto_sampler *s, const float *logits, struct s
         n += l >= -FLT_MAX;
     }
     c->n = n;
-    if (n == 0)
-        return sto_fail(err, STO_ERR_FAILED, "no token can follow: all %u logits are -infinity or NaN",
-                        (unsigned)s->n_vocab);
+    return n > 0 ? STO_OK : no_token(s, err);
+}
+
+/* The largest of x, -infinity when all are NaN. Several maxima, so that compilers make vectors of them. */
+static float largest_of(const float *x, size_t n)
+{
+    enum { LANES = 16 };
+    float m[LANES], best = -INFINITY;
+    size_t i = 0;
+    for (size_t j = 0; j < LANES; j++)
+        m[j] = -INFINITY;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            m[j] = x[i + j] > m[j] ? x[i + j] : m[j];
+    }
+    for (; i < n; i++)
+        best = x[i] > best ? x[i] : best;
+    for (size_t j = 0; j < LANES; j++)
+        best = m[j] > best ? m[j] : best;
+    return best;
+}
+
+/* The best token alone. Logits that nothing changes are read where they lie, once but for a part of them. */
+static enum sto_status load_best(struct sto_sampler *s, const float *logits, struct sto_error *err)
+{
+    enum { PART = 1024 };
+    struct sto_candidates *c = &s->candidates;
+    const float *x = logits;
+    float best = -INFINITY;
+    uint32_t at = 0;
+    if (changes_logits(&s->params)) {
+        copy_and_change(s, logits);
+        x = c->logit;
+    }
+    for (uint32_t part = 0; part < s->n_vocab; part += PART) {
+        const uint32_t left = s->n_vocab - part;
+        const float largest = finite_or_forbidden(largest_of(x + part, left < PART ? left : PART));
+        if (largest > best) {
+            best = largest;
+            at = part;
+        }
+    }
+    if (best < -FLT_MAX)
+        return no_token(s, err);
+    while (finite_or_forbidden(x[at]) < best)
+        at++;
+    c->n = 1;
+    c->id[0] = at;
+    c->logit[0] = best;
     return STO_OK;
 }
 
@@ -244,15 +315,14 @@ static enum sto_status prepare(struct sto_sampler *s, const float *logits, struc
 {
     struct sto_candidates *c = &s->candidates;
     *log_total = 0.0f;
-    const enum sto_status status = load(s, logits, err);
+    const bool greedy = s->params.temperature == 0.0f;
+    const enum sto_status status = greedy ? load_best(s, logits, err) : load(s, logits, err);
     if (status != STO_OK)
         return status;
-    if (s->params.temperature == 0.0f) {
-        sto_filter_top_k(c, 1);
-    } else if (s->params.mirostat == 2) {
+    if (!greedy && s->params.mirostat == 2) {
         sto_candidates_weigh(c, s->scale);
         sto_filter_surprise(c, s->scale, s->mu, log_total);
-    } else {
+    } else if (!greedy) {
         filter(s, words.xtc);
     }
     sto_candidates_weigh(c, s->scale);
@@ -294,10 +364,8 @@ enum sto_status sto_sampler_probs(struct sto_sampler *sampler, const float *logi
 bool sto_sampler_on_device(const struct sto_sampler *sampler, struct sto_generation_params *params)
 {
     const struct sto_sampler_params *p = &sampler->params;
-    const bool penalties = p->penalty_last_n > 0 && (p->repeat_penalty != 1.0f || p->frequency_penalty != 0.0f ||
-                                                     p->presence_penalty != 0.0f);
     const bool other_filters = p->typical_p < 1.0f || p->xtc_probability > 0.0f || p->mirostat != 0;
-    if (p->n_biases > 0 || penalties || p->dry_multiplier > 0.0f || (p->temperature > 0.0f && other_filters))
+    if (changes_logits(p) || (p->temperature > 0.0f && other_filters))
         return false;
     params->temperature = p->temperature;
     params->top_k = p->top_k;

@@ -103,26 +103,48 @@ bool sto_history_accept(struct sto_history *h, uint32_t token)
     return true;
 }
 
-void sto_history_penalise(const struct sto_history *h, float *logits)
-{
-    if (h->count == NULL)
-        return;
-    const float inverse = 1.0f / h->repeat_penalty;
-    for (uint32_t t = 0; t < h->n_vocab; t++) {
-        if (h->count[t] == 0)
-            continue;
-        const float l = logits[t] > 0.0f ? logits[t] * inverse : logits[t] * h->repeat_penalty;
-        logits[t] = (l - (float)h->count[t] * h->frequency_penalty) - h->presence_penalty;
-    }
-}
-
-/* ---- DRY -------------------------------------------------------------------------------------------------- */
-
 /* The token j places before the end of the sequence; 0 is the last one. */
 static uint32_t token_back(const struct sto_history *h, uint64_t j)
 {
     return h->ring[(h->n_tokens - 1 - j) % h->capacity];
 }
+
+/* ---- penalties -------------------------------------------------------------------------------------------- */
+
+static void penalise(const struct sto_history *h, float inverse, uint32_t token, float *logits)
+{
+    const float l = logits[token] > 0.0f ? logits[token] * inverse : logits[token] * h->repeat_penalty;
+    logits[token] = (l - (float)h->count[token] * h->frequency_penalty) - h->presence_penalty;
+}
+
+/* A short window is walked, twice: a token's count is marked when it has been penalised, and put back. One without an
+ * end is not in the ring. */
+void sto_history_penalise(struct sto_history *h, float *logits)
+{
+    const uint32_t mark = 1u << 31;
+    if (h->count == NULL)
+        return;
+    const float inverse = 1.0f / h->repeat_penalty;
+    const uint64_t window = h->n_tokens < h->penalty_last_n ? h->n_tokens : h->penalty_last_n;
+    if (h->penalty_last_n == UINT32_MAX || window > h->n_vocab / 8) {
+        for (uint32_t t = 0; t < h->n_vocab; t++) {
+            if (h->count[t] != 0)
+                penalise(h, inverse, t, logits);
+        }
+        return;
+    }
+    for (uint64_t j = 0; j < window; j++) {
+        const uint32_t t = token_back(h, j);
+        if ((h->count[t] & mark) == 0) {
+            penalise(h, inverse, t, logits);
+            h->count[t] |= mark;
+        }
+    }
+    for (uint64_t j = 0; j < window; j++)
+        h->count[token_back(h, j)] &= ~mark;
+}
+
+/* ---- DRY -------------------------------------------------------------------------------------------------- */
 
 static bool is_breaker(const struct sto_history *h, uint32_t token)
 {

@@ -35,7 +35,7 @@ bool sto_history_accept(struct sto_history *h, uint32_t token);
  *   frequency    logit - c * f                                OpenAI API reference, "frequency and presence penalties"
  *   presence     logit - p
  * 1 / r is rounded once and multiplied, because a GPU's division is not correctly rounded. */
-void sto_history_penalise(const struct sto_history *h, float *logits);
+void sto_history_penalise(struct sto_history *h, float *logits);
 
 /* "Don't repeat yourself", pull request 5677 of oobabooga/text-generation-webui: where the end of the sequence, of
  * length L, has occurred before and was followed by a token, that token's logit loses

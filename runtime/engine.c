@@ -100,6 +100,7 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
         {&e->step_host, STO_MEMORY_UPLOAD, sto_engine_step_bytes(ub), "the step block"},
         {&e->step, STO_MEMORY_DEVICE, sto_engine_step_bytes(ub), "the step block"},
         {&e->groups, STO_MEMORY_DEVICE, 3 * sizeof(uint32_t), "group counts"},
+        {&e->counters, STO_MEMORY_DEVICE, STO_OP_COUNTERS * sizeof(uint32_t), "workgroup counters"},
         {&e->logits, STO_MEMORY_DEVICE, logits, "logits"},
         {&e->readback, STO_MEMORY_READBACK, logits, "logits"},
         {&e->sample_host, STO_MEMORY_UPLOAD, sizeof(struct SampleBlock), "the sampling block"},
@@ -117,6 +118,18 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
     if (status != STO_OK)
         return status;
     return create_kv_table(e, err);
+}
+
+/* From here on every dispatch leaves them as it finds them. */
+static enum sto_status clear_counters(struct sto_engine *e, struct sto_error *err)
+{
+    uint64_t ticket = 0;
+    sto_recording_begin(e->batch);
+    sto_record_fill(e->batch, &e->counters, 0, STO_OP_COUNTERS * sizeof(uint32_t), 0);
+    enum sto_status status = sto_recording_finish(e->batch, err);
+    if (status == STO_OK)
+        status = sto_device_submit(e->device, e->batch, &ticket, err);
+    return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
 }
 
 static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
@@ -243,6 +256,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
         goto fail;
+    if ((status = clear_counters(e, err)) != STO_OK)
+        goto fail;
     if ((status = load_and_prepare(e, callbacks, err)) != STO_OK)
         goto fail;
     e->info.load_ns = sto_now_ns() - start;
@@ -267,7 +282,7 @@ void sto_engine_destroy(struct sto_engine *e)
     sto_uploader_destroy(e->uploader);
     struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
                                     &e->groups,      &e->logits,  &e->readback,  &e->kv_table,
-                                    &e->sample_host, &e->sample,  &e->ring};
+                                    &e->sample_host, &e->sample,  &e->ring,      &e->counters};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         sto_buffer_destroy(e->device, buffers[i]);
     sto_residency_destroy(e);

@@ -32,6 +32,7 @@ struct sto_engine {
 
     /* one step */
     struct sto_buffer scratch, step_host, step, groups;
+    struct sto_buffer counters; /* uint32 [STO_OP_COUNTERS]: sto_ops */
     struct sto_buffer logits, readback; /* f32 [logit_rows, n_vocab], rows logit_stride apart */
     uint32_t logit_rows, logit_stride;
 

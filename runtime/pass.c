@@ -8,6 +8,7 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
         .ops = {.rec = rec,
                 .plan = sto_device_get_plan(e->device),
                 .pieces = e->piece_table.address,
+                .counters = e->counters.address,
                 .math = e->params.math,
                 .deterministic = e->params.deterministic},
         .weights = &e->weights,

@@ -36,7 +36,7 @@ static struct sto_fit_input fit_input(const struct sto_engine *e, const uint64_t
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
                        2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
-                       sto_op_sample_scratch(h->n_vocab) + SMALL_BUFFERS_BYTES,
+                       sto_op_sample_scratch(h->n_vocab) + STO_OP_COUNTERS * sizeof(uint32_t) + SMALL_BUFFERS_BYTES,
         /* attention's partial results, and a page's address for each sequence */
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
                                    (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,

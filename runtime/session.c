@@ -116,11 +116,12 @@ static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, stru
     return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
 }
 
+/* logits NULL: they stay where they are, for sto_session_logits. */
 static void read_logits(const struct sto_engine *e, float *logits, uint32_t n_rows)
 {
     const float *from = e->readback.mapped;
     const size_t n_vocab = e->model->h.n_vocab;
-    for (uint32_t r = 0; r < n_rows; r++)
+    for (uint32_t r = 0; logits != NULL && r < n_rows; r++)
         memcpy(logits + r * n_vocab, from + (size_t)r * e->logit_stride, n_vocab * sizeof *logits);
 }
 
@@ -206,6 +207,11 @@ enum sto_status sto_session_eval(struct sto_session *s, const uint32_t *tokens, 
         done += g.n;
     }
     return status;
+}
+
+const float *sto_session_logits(const struct sto_session *session)
+{
+    return session->engine->readback.mapped;
 }
 
 uint32_t sto_session_length(const struct sto_session *session)

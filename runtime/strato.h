@@ -204,11 +204,16 @@ void sto_session_destroy(struct sto_session *session);
 enum sto_logits { STO_LOGITS_NONE, STO_LOGITS_LAST, STO_LOGITS_ALL };
 
 /* Appends n_tokens >= 1 ids to the sequence. Tokens go through the layers in groups of at most the engine's
- * ubatch. logits receives [rows, n_vocab] f32, rows = 0, 1 or n_tokens by `want`; may be NULL only for NONE.
+ * ubatch. logits receives [rows, n_vocab] f32, rows = 0, 1 or n_tokens by `want`; may be NULL for NONE, and for LAST,
+ * where sto_session_logits then has them without a copy.
  * STO_ERR_USAGE: an id is out of range, or the context would overflow (nothing is appended then).
  * After another failure the session's length is what sto_session_length says. */
 enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *tokens, size_t n_tokens,
                                  enum sto_logits want, float *logits, struct sto_error *err);
+
+/* The logits [n_vocab] of the last token that an eval with STO_LOGITS_LAST evaluated, where the device put them: valid
+ * until the next call for any session of the engine. Read them once: that memory need not be cached. */
+const float *sto_session_logits(const struct sto_session *session);
 
 /* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said
  * in host/sampler.h, whose sampler gives the same tokens for the same logits, seed and number of the draw.

@@ -1,7 +1,9 @@
-// attn_decode.comp: attention of one column over one KV piece, for all query heads that share a KV head.
-//   groups: x pieces of KV_PAGE tokens, y KV heads, z columns; a piece without a token for its column writes nothing
-//   q        f32, column c at q + 4 * c * q_stride      partial  f32 [n_cols, n_heads, max_pieces, head_dim + 2]
-// A partial result is sum_t exp(s_t - m) v_t, m = max_t s_t, l = sum_t exp(s_t - m); attn_merge puts them together.
+// attn_decode.comp: attention of one column over one KV piece, for all query heads that share a KV head; the workgroup
+// that is done last merges the pieces, in their order.
+//   groups: x pieces of KV_PAGE tokens, y KV heads, z columns; a piece without a token for its column does nothing
+//   q  f32, column c at q + 4 * c * q_stride      o  f32 [columns, n_heads * head_dim], or as quantize_q8 would make it
+//   partial  f32 [n_cols, n_heads, max_pieces, ATTN_PARTIAL(head_dim)]
+// A partial result is sum_t exp(s_t - m) v_t, m = max_t s_t, l = sum_t exp(s_t - m). A single piece goes to o at once.
 // Query heads go in rounds of at most 8, so that their scores and sums stay in registers; K and V are read once a
 // round.
 //
@@ -22,6 +24,8 @@ layout(constant_id = 0) const uint WORKGROUP = 64;
 layout(local_size_x_id = 0) in;
 
 #include "lib/kv.glsl"
+#include "lib/last.glsl"
+#include "lib/quantize.glsl"
 #include "lib/softcap.glsl"
 #include "lib/step.glsl"
 #include "shared/args.h"
@@ -130,16 +134,103 @@ void values(uint N, uint heads)
     }
 }
 
-void write_partial(uint column, uint head0, uint heads, uint piece)
+// Address of the partial result of head h and a piece.
+uint64_t partial_at(uint c, uint h, uint piece)
 {
-    const uint stride = args.head_dim + 2u;
-    for (uint i = gl_LocalInvocationIndex; i < heads * stride; i += WORKGROUP) {
-        const uint h = i / stride, e = i % stride;
-        const uint64_t row = uint64_t((column * args.n_heads + head0 + h) * args.max_pieces + piece);
-        const float x = e < args.head_dim    ? vectors[h * args.head_dim / 4u + e / 4u][e % 4u]
-                        : e == args.head_dim ? maxima[h]
-                                             : sums[h];
-        store_f32(args.partial + row * uint64_t(stride * 4u), e, x);
+    const uint row = (c * args.n_heads + h) * args.max_pieces + piece;
+    return args.partial + uint64_t(row) * uint64_t(ATTN_PARTIAL(args.head_dim) * 4u);
+}
+
+void write_partial(uint c, uint head0, uint heads, uint piece)
+{
+    const uint row_parts = args.head_dim / 4u, parts = row_parts + 1u;
+    for (uint i = gl_LocalInvocationIndex; i < heads * parts; i += WORKGROUP) {
+        const uint h = i / parts, e = i % parts;
+        const vec4 x = e < row_parts ? vectors[h * row_parts + e] : vec4(maxima[h], sums[h], 0.0, 0.0);
+        SharedVec4(partial_at(c, head0 + h, piece) + uint64_t(16u * e)).v = x;
+    }
+}
+
+// o = vectors / sums
+void write_result(uint column, uint head0, uint heads)
+{
+    const uint row_parts = args.head_dim / 4u, first_part = (column * args.n_heads + head0) * row_parts;
+    if (args.out_q8 != 0u) {
+        for (uint b = gl_LocalInvocationIndex; b < heads * row_parts / 8u; b += WORKGROUP) {
+            const float scale = 1.0 / sums[8u * b / row_parts];
+            vec4 x[8];
+            [[unroll]] for (uint i = 0u; i < 8u; i++)
+                x[i] = vectors[8u * b + i] * scale;
+            store_q8_block(args.o, column, args.n_heads * args.head_dim, head0 * args.head_dim / 32u + b, x);
+        }
+        return;
+    }
+    for (uint i = gl_LocalInvocationIndex; i < heads * row_parts; i += WORKGROUP) {
+        const float scale = 1.0 / sums[i / row_parts];
+        SharedVec4(args.o + uint64_t(first_part + i) * 16ul).v = vectors[i] * scale;
+    }
+}
+
+// The largest maximum of the pieces [piece0, piece1) and the sum that goes with it: a subgroup per head, as above.
+void merge_sums(uint c, uint head0, uint heads, uint piece0, uint piece1)
+{
+    const uint lane = subgroupExclusiveAdd(1u), lanes = subgroupAdd(1u);
+    const uint64_t m_at = uint64_t(args.head_dim * 4u);
+    for (uint h = gl_SubgroupID; h < heads; h += gl_NumSubgroups) {
+        float m = -3.4e38, l = 0.0;
+        for (uint p = piece0 + lane; p < piece1; p += lanes)
+            m = max(m, SharedF32(partial_at(c, head0 + h, p) + m_at).v);
+        m = subgroupMax(m);
+        for (uint p = piece0 + lane; p < piece1; p += lanes) {
+            const vec4 ml = SharedVec4(partial_at(c, head0 + h, p) + m_at).v;
+            l += exp(ml.x - m) * ml.y;
+        }
+        l = subgroupAdd(l);
+        if (subgroupElect()) {
+            maxima[h] = m;
+            sums[h] = l;
+        }
+    }
+}
+
+// Adds what pieces [p0, p0 + n) have for a round of heads to vectors, n <= KV_PAGE.
+void merge_vectors(uint c, uint head0, uint heads, uint p0, uint n, bool begin)
+{
+    const uint row_parts = args.head_dim / 4u;
+    const uint64_t m_at = uint64_t(args.head_dim * 4u), stride = uint64_t(ATTN_PARTIAL(args.head_dim) * 4u);
+    for (uint i = gl_LocalInvocationIndex; i < n * heads; i += WORKGROUP) {
+        const uint p = i / heads, h = i % heads;
+        weights[p * HEADS + h] = exp(SharedF32(partial_at(c, head0 + h, p0 + p) + m_at).v - maxima[h]);
+    }
+    barrier();
+    for (uint i = gl_LocalInvocationIndex; i < heads * row_parts; i += WORKGROUP) {
+        const uint h = i / row_parts;
+        const uint64_t at = partial_at(c, head0 + h, p0) + uint64_t(i % row_parts * 16u);
+        vec4 sum = begin ? vec4(0.0) : vectors[i];
+        for (uint p = 0u; p < n; p += 4u) { // four loads on their way at a time
+            vec4 o[4];
+            [[unroll]] for (uint j = 0u; j < 4u; j++)
+                o[j] = SharedVec4(at + uint64_t(min(p + j, n - 1u)) * stride).v;
+            [[unroll]] for (uint j = 0u; j < 4u; j++)
+                sum += p + j < n ? weights[(p + j) * HEADS + h] * o[j] : vec4(0.0);
+        }
+        vectors[i] = sum;
+    }
+    barrier();
+}
+
+// Puts the pieces [piece0, piece1) of a column together.
+void merge(uint c, uint piece0, uint piece1, uint round)
+{
+    const uint group = args.n_heads / args.n_kv_heads;
+    for (uint h0 = 0; h0 < group; h0 += round) {
+        const uint heads = min(round, group - h0), head0 = kv_head * group + h0;
+        barrier(); // the last round's vectors have been written out
+        merge_sums(c, head0, heads, piece0, piece1);
+        barrier();
+        for (uint p = piece0; p < piece1; p += uint(KV_PAGE))
+            merge_vectors(c, head0, heads, p, min(piece1 - p, uint(KV_PAGE)), p == piece0);
+        write_result(args.col0 + c, head0, heads);
     }
 }
 
@@ -147,19 +238,22 @@ void main()
 {
     const uint piece = gl_WorkGroupID.x, c = gl_WorkGroupID.z;
     kv_head = gl_WorkGroupID.y;
-    if (c >= args.n_cols || args.col0 + c >= step_header(args.step).n_cols || piece >= args.kv_pages)
+    if (c >= args.n_cols || args.col0 + c >= step_header(args.step).n_cols)
         return;
     const StepColumn column = step_column(args.step, args.col0 + c);
     const uint begin = args.window != 0u && column.position >= args.window ? column.position - args.window + 1u : 0u;
-    const uint piece0 = piece * uint(KV_PAGE);
-    if (piece0 > column.position || piece0 + uint(KV_PAGE) <= begin)
+    const uint piece_first = begin / uint(KV_PAGE);
+    const uint piece_end = min(column.position / uint(KV_PAGE) + 1u, min(args.kv_pages, gl_NumWorkGroups.x));
+    if (piece < piece_first || piece >= piece_end)
         return;
+    const uint piece0 = piece * uint(KV_PAGE);
     first = max(begin, piece0) - piece0;
     end = min(column.position + 1u - piece0, uint(KV_PAGE));
     k_base = kv_page(args.kv_table, args.kv_pages, column.sequence, piece0);
     v_base = k_base + uint64_t(args.v_offset);
 
     const uint group = args.n_heads / args.n_kv_heads, round = min(VECTORS * 4u / args.head_dim, HEADS);
+    const bool alone = piece_end - piece_first == 1u;
     for (uint h0 = 0; h0 < group; h0 += round) {
         const uint heads = min(round, group - h0), head0 = kv_head * group + h0;
         barrier(); // the last round's vectors have been written out
@@ -184,6 +278,11 @@ void main()
             values(2, heads);
         else
             values(1, heads);
-        write_partial(c, head0, heads, piece);
+        if (alone)
+            write_result(args.col0 + c, head0, heads);
+        else
+            write_partial(c, head0, heads, piece);
     }
+    if (!alone && last_of(args.done + uint64_t((c * args.n_kv_heads + kv_head) * 4u), piece_end - piece_first))
+        merge(c, piece_first, piece_end, round);
 }

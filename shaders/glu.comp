@@ -2,8 +2,6 @@
 //   gate, up, y [rows, n] f32, rows stride apart; y may be gate or up
 // OUTPUT_Q8: y is written in 8 bits, as quantize_q8 would make it of the f32 result; n is a multiple of 32, y is apart.
 // Groups: x over blocks of 32.
-// Both activations are written with one exponential of a bounded argument: x / (1 + exp(-x)), and, as tanh is a scaled
-// logistic function, GELU likewise. The built-in tanh is too inaccurate on some drivers.
 // Tuning: WORKGROUP.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -13,6 +11,7 @@
 layout(constant_id = 0) const uint WORKGROUP = 64;
 layout(local_size_x_id = 0) in;
 
+#include "lib/activation.glsl"
 #include "lib/global.glsl"
 #include "shared/args.h"
 #ifdef OUTPUT_Q8
@@ -22,16 +21,9 @@ layout(local_size_x_id = 0) in;
 
 layout(push_constant) uniform Push { GluArgs args; };
 
-// x * logistic(z); exp stays finite, and its quotient is then too small to matter.
-float gated(float x, float z)
+float glu_of(float x, float up)
 {
-    return x / (1.0 + exp(min(-z, 80.0)));
-}
-
-float glu(float x, float up)
-{
-    const float z = args.act == ACT_SILU ? x : 1.5957691216 * (x + 0.044715 * x * x * x); // 2 sqrt(2 / pi)
-    return gated(x, z) * up;
+    return glu(args.act == ACT_GELU, x, up);
 }
 
 void main()
@@ -45,12 +37,12 @@ void main()
     [[unroll]] for (uint i = 0u; i < 8u; i++) {
         const uint at = (32u * b + 4u * i) * 4u;
         const vec4 x = load_vec4(args.gate + row, at), up = load_vec4(args.up + row, at);
-        block[i] = vec4(glu(x.x, up.x), glu(x.y, up.y), glu(x.z, up.z), glu(x.w, up.w));
+        block[i] = vec4(glu_of(x.x, up.x), glu_of(x.y, up.y), glu_of(x.z, up.z), glu_of(x.w, up.w));
     }
     store_q8_block(args.y, gl_WorkGroupID.y, args.n, b, block);
 #else
     const uint step = WORKGROUP * gl_NumWorkGroups.x;
     for (uint i = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex; i < args.n; i += step)
-        store_f32(args.y + row, i, glu(load_f32(args.gate + row, i), load_f32(args.up + row, i)));
+        store_f32(args.y + row, i, glu_of(load_f32(args.gate + row, i), load_f32(args.up + row, i)));
 #endif
 }

@@ -19,15 +19,17 @@ layout(constant_id = 5) const bool LOAD_BY_ROWS = false;
 const uint X_UNIFORM = 0u, X_SHUFFLE = 1u, X_BROADCAST = 2u;
 const uint SUMS = ROWS * COLS;
 #define LOAD_BY_LANE 1
+#define ONE_SUBGROUP 1
+#define EPILOGUE_Q8 1
 #include "lib/mat.glsl"
 #include "lib/dot.glsl"
+#include "lib/epilogue.glsl"
 
 // Parts of a packed block in one round of the loop: all where there are few sums, so that they share loads.
 const uint PARTS = SUMS <= 8u ? BLOCK_PARTS : 1u;
 // Lanes that hold x, and how many of a block's eight words each has.
 const uint HOLDERS = SUBGROUP < 8u ? SUBGROUP : 8u;
 const uint HELD = 8u / HOLDERS;
-const uint TILE = WORKGROUP * ROWS;
 const uint ONES = 0x01010101u;
 
 // The eight words of block b in the column that begins at byte `column` of x.
@@ -111,21 +113,30 @@ void store(uint row, uint cols[COLS], float acc[COLS])
             sum[c] += load_f32(args.y, cols[c] * args.y_stride + row);
     }
     [[unroll]] for (uint c = 0u; c < COLS; c++)
-        store_f32(args.y, cols[c] * args.y_stride + row, sum[c]);
+        store_output(cols[c], row, sum[c]);
+}
+
+void store_pairs(uint row, uint cols[COLS], float gate[COLS], float up[COLS])
+{
+    [[unroll]] for (uint c = 0u; c < COLS; c++)
+        store_output(cols[c], row, glu((args.flags & FLAG_GELU) != 0u, gate[c], up[c]));
 }
 
 void main()
 {
     // Where less than a group's rows are left, it goes over some of the group's before it again, and leaves them alone.
-    const uint own = args.row0 + gl_WorkGroupID.y * TILE, end = args.row0 + args.rows;
-    const uint first = args.n_out < TILE ? 0u : min(own, args.n_out - TILE);
+    const uint own_rows = is_glu() ? ROWS / 2u : ROWS, tile = WORKGROUP * own_rows;
+    const uint n_out = is_glu() ? args.n_out / 2u : args.n_out;
+    const uint own = args.row0 + gl_WorkGroupID.y * tile, end = args.row0 + args.rows;
+    const uint first = n_out < tile ? 0u : min(own, n_out - tile);
     const uint lane_row = LOAD_BY_ROWS ? 0u : gl_SubgroupInvocationID, bytes = row_bytes(args.n_in);
     const uint64_t base = weights_base();
     uint rows[ROWS], cols[COLS], columns[COLS];
     [[unroll]] for (uint l = 0u; l < SUBGROUP; l++)
         row_offset[l] = min(l, args.n_out - 1u) * bytes;
     [[unroll]] for (uint r = 0u; r < ROWS; r++)
-        rows[r] = min(first + r * WORKGROUP + lane_row, args.n_out - 1u) * bytes;
+        rows[r] = r < own_rows ? min(first + r * WORKGROUP + lane_row, n_out - 1u) * bytes
+                               : (n_out + min(first + (r - own_rows) * WORKGROUP + lane_row, n_out - 1u)) * bytes;
     [[unroll]] for (uint c = 0u; c < COLS; c++) {
         cols[c] = min(gl_WorkGroupID.x * COLS + c, args.n_cols - 1u);
         columns[c] = q8_column(cols[c]);
@@ -145,10 +156,18 @@ void main()
     }
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         const uint row = first + r * WORKGROUP + gl_SubgroupInvocationID;
-        float sums[COLS];
-        [[unroll]] for (uint c = 0u; c < COLS; c++)
+        if (r >= own_rows || row < own || row >= end)
+            continue;
+        float sums[COLS], ups[COLS];
+        [[unroll]] for (uint c = 0u; c < COLS; c++) {
             sums[c] = acc[r * COLS + c];
-        if (row >= own && row < end)
+            ups[c] = acc[(r + ROWS / 2u) % ROWS * COLS + c];
+        }
+        if (is_glu())
+            store_pairs(row, cols, sums, ups);
+        else
             store(row, cols, sums);
     }
+    if (COLS <= 8u) // wider forms have none: the operation sees to that
+        epilogue(own, tile);
 }

@@ -14,10 +14,12 @@ layout(constant_id = 3) const uint COLS = 8u;
 const uint SUMS = ROWS * COLS;
 #include "lib/mat.glsl"
 #include "lib/reduce_columns.glsl"
+#include "lib/epilogue.glsl"
 
 void main()
 {
-    const uint first = (gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * ROWS;
+    const uint outputs = is_glu() ? ROWS / 2u : ROWS;
+    const uint first = (gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * outputs;
     if (first >= args.rows)
         return;
 
@@ -29,7 +31,7 @@ void main()
     for (uint b = gl_LocalInvocationIndex; b < blocks_per_row(); b += WORKGROUP) {
         Block k[ROWS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
-            block_load(base, (args.row0 + min(first + r, args.rows - 1u)) * row_bytes(args.n_in), b, args.n_in, k[r]);
+            block_load(base, matrix_row(first, r, outputs) * row_bytes(args.n_in), b, args.n_in, k[r]);
 
         // Products of whole numbers first, the scale once per block or half block.
         [[unroll]] for (uint h = 0u; h < BLOCK_SCALES; h++) {
@@ -65,7 +67,6 @@ void main()
             }
         }
     }
-    [[unroll]] for (uint i = 0u; i < SUMS; i++)
-        add_up(i, acc[i], first);
-    store_sums(first);
+    store_sums(acc, first);
+    epilogue(first, outputs);
 }

@@ -15,12 +15,15 @@ const uint SUMS = ROWS * COLS;
 #include "lib/mat.glsl"
 #include "lib/dot.glsl"
 #include "lib/reduce_columns.glsl"
+#define EPILOGUE_Q8 1
+#include "lib/epilogue.glsl"
 
 const uint ONES = 0x01010101u;
 
 void main()
 {
-    const uint first = (gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * ROWS;
+    const uint outputs = is_glu() ? ROWS / 2u : ROWS;
+    const uint first = (gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * outputs;
     if (first >= args.rows)
         return;
 
@@ -32,7 +35,7 @@ void main()
     for (uint b = gl_LocalInvocationIndex; b < args.n_in / 32u; b += WORKGROUP) {
         Block k[ROWS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
-            block_load(base, (args.row0 + min(first + r, args.rows - 1u)) * row_bytes(args.n_in), b, args.n_in, k[r]);
+            block_load(base, matrix_row(first, r, outputs) * row_bytes(args.n_in), b, args.n_in, k[r]);
 
         [[unroll]] for (uint c = 0u; c < COLS; c++) {
             const uint column = q8_column(min(c, args.n_cols - 1u));
@@ -71,7 +74,6 @@ void main()
             }
         }
     }
-    [[unroll]] for (uint i = 0u; i < SUMS; i++)
-        add_up(i, acc[i], first);
-    store_sums(first);
+    store_sums(acc, first);
+    epilogue(first, outputs);
 }

@@ -11,12 +11,11 @@ layout(constant_id = 0) const uint WORKGROUP = 64;
 layout(local_size_x_id = 0) in;
 
 #include "lib/global.glsl"
-#include "lib/reduce.glsl"
 #include "shared/args.h"
 #ifdef OUTPUT_Q8
-#include "lib/load.glsl"
 #include "lib/quantize.glsl"
 #endif
+#include "lib/rms.glsl"
 
 layout(push_constant) uniform Push { NormArgs args; };
 
@@ -26,30 +25,10 @@ void main()
     if (row >= args.rows)
         return;
     const uint64_t x = args.x + uint64_t(row) * uint64_t(args.x_stride * 4u);
-
-    float squares = 0.0;
-    for (uint i = gl_LocalInvocationIndex; i < n; i += WORKGROUP) {
-        const float v = load_f32(x, i);
-        squares += v * v;
-    }
-    const float scale = inversesqrt(workgroup_sum(squares) / float(n) + args.eps);
-
+    const float scale = rms_scale(x, n, args.eps);
 #ifdef OUTPUT_Q8
-    for (uint b = gl_LocalInvocationIndex; b < n / 32u; b += WORKGROUP) {
-        vec4 block[8];
-        [[unroll]] for (uint i = 0u; i < 8u; i++) {
-            const uint at = (32u * b + 4u * i) * 4u;
-            const vec4 g = args.g != 0ul ? load_vec4(args.g, at) : vec4(1.0);
-            block[i] = load_vec4(x, at) * scale * g;
-        }
-        store_q8_block(args.y, row, n, b, block);
-    }
+    store_norm_q8(args.y, row, x, args.g, n, scale);
 #else
-    // An invocation overwrites only what it alone has read.
-    const uint64_t y = args.y + uint64_t(row) * uint64_t(args.y_stride * 4u);
-    for (uint i = gl_LocalInvocationIndex; i < n; i += WORKGROUP) {
-        const float g = args.g != 0ul ? read_f32(args.g, i) : 1.0;
-        store_f32(y, i, load_f32(x, i) * scale * g);
-    }
+    store_norm(args.y + uint64_t(row) * uint64_t(args.y_stride * 4u), x, args.g, n, scale);
 #endif
 }

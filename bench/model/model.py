@@ -36,7 +36,7 @@ class Assumed:
     tile_share: float = 0.7     # the same for a tile kernel, with barriers and shared memory
     matrix_share: float = 0.5   # of the matrix rate that a cooperative-matrix kernel reaches
     attention_share: float = 0.2 # of the FP32 rate that attention over a prompt reaches
-    small_trips: float = 2.0    # dependent reads in a dispatch of one workgroup per row (norm, RoPE, merge)
+    small_trips: float = 2.0    # dependent reads in a dispatch of one workgroup per row (RoPE), or in a tail (norm, merge)
     host_us: float = 0.0        # between two steps; 0: they are queued, as strato run and strato bench do
     overlap: float = float("inf") # how bounds join: (sum of t^p)^(1/p); infinite: the largest alone counts
     unpack: int = 4             # instructions per word to put high bits to low ones, when each has its plane
@@ -45,7 +45,8 @@ class Assumed:
 @dataclass(frozen=True)
 class Plan:
     """How a decode step is recorded. A group is what lies between two barriers: the roles of its matrices, or a small
-    dispatch (norm, rope, attention, merge, activation) without any."""
+    dispatch (norm, rope, attention, merge, activation) without any. "+" is a tail: what the group's last workgroup does
+    alone, as long as a small dispatch, but without a gap before it."""
     name: str
     groups: tuple
     family: str = "matvec" # of kernels
@@ -53,14 +54,14 @@ class Plan:
     layout: str = "packed" # of weights
 
 
-TODAY = Plan("today", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"))
-FUSED = Plan("6 dispatches", ("q k v", "rope", "attention", "o", "gate up", "down"))
-LANE_ORDER = replace(FUSED, name="6, x in lane order", x="f32 in lane order")
-INT8_TODAY = Plan("11, int8 (as recorded)", ("norm", "q k v", "rope", "attention", "merge", "quantise", "o", "norm",
-                                            "gate up", "act", "down"), "matvec_q8", "q8")
-INT8 = Plan("8, int8", ("norm", "q k v", "rope", "attention", "o", "norm", "gate up", "down"), "matvec_q8", "q8")
-REPACKED = replace(INT8, name="8, int8, planes", x="q8 in lane order", layout="planes")
-REPACKED_FLOAT = replace(LANE_ORDER, name="6, x in lane order, planes", layout="planes")
+TODAY = Plan("today", ("q k v", "rope", "attention +merge", "o +norm", "gate up", "down +norm"))
+APART = Plan("10 groups", ("norm", "q k v", "rope", "attention", "merge", "o", "norm", "gate up", "act", "down"))
+FREE_TAILS = Plan("tails for nothing", ("q k v", "rope", "attention", "o", "gate up", "down"))
+LANE_ORDER = replace(TODAY, name="x in lane order", x="f32 in lane order")
+INT8 = replace(TODAY, name="int8", family="matvec_q8", x="q8",
+               groups=("q k v", "rope", "attention +merge", "o +norm", "gate up +quantise", "down +norm"))
+REPACKED = replace(INT8, name="int8, planes", x="q8 in lane order", layout="planes")
+REPACKED_FLOAT = replace(LANE_ORDER, name="x in lane order, planes", layout="planes")
 HEAD = 4 # small groups around the layers: step, embedding, norm, arg-max
 
 ROWS = 4 # of a matrix-vector workgroup with one column (runtime/vk/tuning.c, runtime/ops/matmul.c)
@@ -174,7 +175,8 @@ def decode(card, shape, plan, assumed, depth=64):
                 run(matrices)
             else:
                 parts["small"] += small
-            if group == "attention":
+            parts["small"] += small * group.count("+")
+            if group.startswith("attention"):
                 parts["memory"] += kv
     run([shapes.output_matrix(shape)])
     parts["small"] += HEAD * small
@@ -201,7 +203,7 @@ def peer_gap_us(card, assumed):
     """The gap that would explain the peer's share alone, if it too had 10 groups a layer."""
     shape = shapes.SHAPES[0]
     seconds = 1 / peer_rate(card) - shapes.read_bytes(shape) / (card.gb_per_s * 1e9 * assumed.dram_share)
-    return seconds / (shape.layers * len(TODAY.groups) + HEAD + 1) * 1e6
+    return seconds / (shape.layers * len(APART.groups) + HEAD + 1) * 1e6
 
 
 # ---- prefill ----
@@ -255,7 +257,7 @@ def prefill(card, shape, family, assumed, columns=512, decodes=1.0):
     pairs = columns * columns / 2 * shape.layers * shape.heads
     parts["attention"] = 4 * pairs * shape.head_dim / (fp32_tflops(card) * 1e12 * assumed.attention_share)
     parts["output"] = max(product_terms(card, [shapes.output_matrix(shape)], TODAY, assumed).values())
-    parts["gaps"] = (shape.layers * len(TODAY.groups) + HEAD + 1) * assumed.gap_us * 1e-6
+    parts["gaps"] = (shape.layers * len(APART.groups) + HEAD + 1) * assumed.gap_us * 1e-6
     return parts
 
 
@@ -284,17 +286,17 @@ def print_table(title, head, rows):
 
 def decode_table(cards, gaps, assumed):
     for shape in shapes.SHAPES:
-        head = ["card"] + [f"{p.name}, {g:g} us" for p in (TODAY, FUSED) for g in gaps]
-        head += [f"share today, {gaps[0]:g} us", f"share fused, {gaps[0]:g} us",
-                 f"where today's time goes, {gaps[-1]:g} us", f"and fused, {gaps[0]:g} us"]
+        head = ["card"] + [f"{p.name}, {g:g} us" for p in (APART, TODAY) for g in gaps]
+        head += [f"share in 10, {gaps[0]:g} us", f"share today, {gaps[0]:g} us",
+                 f"where today's time goes, {gaps[-1]:g} us", f"and {gaps[0]:g} us"]
         peer = shape is shapes.SHAPES[0]
         head += ["llama.cpp", "its share"] if peer else []
         rows = []
         for card in cards:
             at = [replace(assumed, gap_us=g) for g in gaps]
-            row = [card.name] + [f"{decode_rate(card, shape, p, a):.1f}" for p in (TODAY, FUSED) for a in at]
-            row += [f"{100 * share(card, shape, decode_rate(card, shape, p, at[0])):.0f} %" for p in (TODAY, FUSED)]
-            row += [largest(decode(card, shape, TODAY, at[-1])), largest(decode(card, shape, FUSED, at[0]))]
+            row = [card.name] + [f"{decode_rate(card, shape, p, a):.1f}" for p in (APART, TODAY) for a in at]
+            row += [f"{100 * share(card, shape, decode_rate(card, shape, p, at[0])):.0f} %" for p in (APART, TODAY)]
+            row += [largest(decode(card, shape, TODAY, at[-1])), largest(decode(card, shape, TODAY, at[0]))]
             rows.append(row + ([f"{peer_rate(card):.1f}", f"{100 * card.peer_share:.0f} %"] if peer else []))
         print_table(f"{shape.name}, tg128: {shapes.read_bytes(shape) / 1e9:.2f} GB per token; tokens/s by assumed gap",
                     head, rows)
@@ -316,7 +318,7 @@ def prefill_table(cards, gaps, assumed):
 
 
 def gains_table(cards, gaps, assumed):
-    steps = [TODAY, FUSED, LANE_ORDER, REPACKED_FLOAT, INT8_TODAY, INT8, REPACKED]
+    steps = [TODAY, APART, FREE_TAILS, LANE_ORDER, REPACKED_FLOAT, INT8, REPACKED]
     for overlap in (assumed.overlap, 4.0):
         at = replace(assumed, gap_us=gaps[len(gaps) // 2], overlap=overlap)
         for shape in shapes.SHAPES[:2]:
@@ -373,10 +375,10 @@ def largest_gap_us(card, shape, plan, assumed, wanted):
 def aims_table(cards, gaps, assumed):
     rows = []
     for card in cards:
-        found = [largest_gap_us(card, shape, plan, assumed, 0.85) for shape in shapes.SHAPES for plan in (TODAY, FUSED)]
+        found = [largest_gap_us(card, shape, plan, assumed, 0.85) for shape in shapes.SHAPES for plan in (APART, TODAY)]
         rows.append([card.name, f"{card.gb_per_s:g}"] + [f"{g:.1f}" if g > 0 else "none" for g in found])
     print_table("The largest gap, in us, at which decode reaches 85 % of the specified bandwidth", ["card", "GB/s"]
-                + [f"{s.name}, {p.name}" for s in shapes.SHAPES for p in (TODAY, FUSED)], rows)
+                + [f"{s.name}, {p.name}" for s in shapes.SHAPES for p in (APART, TODAY)], rows)
 
 
 def peers_table(cards, gaps, assumed):

@@ -23,7 +23,7 @@ struct sto_kernel_case {
     struct sto_device_plan plan;
     struct sto_ops ops;
     struct sto_buffer weights, x, xq, y, pieces, step;
-    struct sto_buffer more[4]; /* as the source names them */
+    struct sto_buffer more[5]; /* as the source names them */
     uint8_t *w;          /* [rows, inputs] on the host, in the kernel's format */
     float *host_x;       /* [columns, inputs]                                  */
     uint32_t copies;     /* of the matrix                                      */
@@ -57,10 +57,10 @@ extern const struct sto_kernel_source sto_kernel_case_attention[], sto_kernel_ca
 /* Uniform in [-1, 1). */
 float sto_kernel_case_random(void);
 /* A buffer on the device that holds data, or nothing yet when data is NULL. */
-enum sto_status sto_kernel_case_buffer(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what, const void *data,
-                                   uint64_t bytes, struct sto_error *err);
-enum sto_status sto_kernel_case_upload(struct sto_kernel_case *c, struct sto_buffer *buffer, uint64_t offset, const void *data,
-                                   uint64_t bytes, struct sto_error *err);
+enum sto_status sto_kernel_case_buffer(struct sto_kernel_case *c, struct sto_buffer *buffer, const char *what,
+                                       const void *data, uint64_t bytes, struct sto_error *err);
+enum sto_status sto_kernel_case_upload(struct sto_kernel_case *c, struct sto_buffer *buffer, uint64_t offset,
+                                       const void *data, uint64_t bytes, struct sto_error *err);
 /* One dispatch of the case's kernel; `use` is what it writes. */
 void sto_kernel_case_dispatch(struct sto_kernel_case *c, const void *args, uint32_t groups_x, uint32_t groups_y,
                           const struct sto_use *use);

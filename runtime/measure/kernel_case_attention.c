@@ -11,7 +11,7 @@
 #include "shaders/shared/args.h"
 
 enum { HEAD_DIM = 128, GROUP = 4, MAX_LAYERS = 64 };
-enum { KV = 0, TABLE = 1, PARTIAL = 2, FREQS = 3 }; /* of kernel_case.more */
+enum { KV = 0, TABLE = 1, PARTIAL = 2, FREQS = 3, COUNTERS = 4 }; /* of sto_kernel_case.more */
 
 static bool is_source(const struct sto_kernel_case *c, const char *source)
 {
@@ -20,8 +20,7 @@ static bool is_source(const struct sto_kernel_case *c, const char *source)
 
 static enum sto_type kv_type(const struct sto_kernel_case *c)
 {
-    const enum sto_type type = sto_kernel_get(c->kernel)->weight;
-    return type < STO_TYPE_COUNT ? type : STO_TYPE_F16; /* attn_merge reads no cache */
+    return sto_kernel_get(c->kernel)->weight;
 }
 
 static uint32_t n_heads(const struct sto_kernel_case *c)
@@ -38,7 +37,7 @@ static uint32_t n_pages(const struct sto_kernel_case *c)
 }
 static uint64_t partial_bytes(const struct sto_kernel_case *c)
 {
-    return (uint64_t)c->shape.columns * n_heads(c) * n_pages(c) * (HEAD_DIM + 2) * sizeof(float);
+    return (uint64_t)c->shape.columns * n_heads(c) * n_pages(c) * ATTN_PARTIAL(HEAD_DIM) * sizeof(float);
 }
 
 /* What has to move, and the operations of the definition; prompts see a triangle of the last columns. */
@@ -51,10 +50,8 @@ static void count_work(struct sto_kernel_case *c)
     if (is_source(c, "rope_kv.comp")) {
         c->bytes = cols * (2 * 4 * (width + kv_width / 2) + 4 * kv_width / 2) +
                    cols * 2 * n_kv_heads(c) * sto_type_bytes(kv_type(c), HEAD_DIM);
-    } else if (is_source(c, "attn_merge.comp")) {
-        c->bytes = partial_bytes(c) + cols * width * 4;
     } else if (is_source(c, "attn_decode.comp")) {
-        c->bytes = kv_bytes * cols + partial_bytes(c) + cols * width * 4;
+        c->bytes = kv_bytes * cols + 2 * partial_bytes(c) + cols * width * 4;
         c->flops = 4 * cols * tokens * width;
     } else {
         c->bytes = kv_bytes + 2 * cols * width * 4;
@@ -140,7 +137,15 @@ static enum sto_status create(struct sto_kernel_case *c, struct sto_error *err)
     c->copies = wanted < MAX_LAYERS ? (uint32_t)wanted : MAX_LAYERS;
     c->copy_bytes = layer;
     const uint64_t qkv = (uint64_t)s->columns * (s->inputs + 2 * n_kv_heads(c) * HEAD_DIM);
-    enum sto_status status = put_cache(c, err);
+    const uint32_t n_counters = s->columns * n_kv_heads(c);
+    uint32_t *zeros = sto_calloc(n_counters, sizeof *zeros);
+    if (zeros == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u counters", (unsigned)n_counters);
+    enum sto_status status = sto_kernel_case_buffer(c, &c->more[COUNTERS], "counters", zeros, n_counters * sizeof *zeros,
+                                                    err);
+    sto_free(zeros);
+    if (status == STO_OK)
+        status = put_cache(c, err);
     if (status == STO_OK)
         status = put_step(c, err);
     if (status == STO_OK)
@@ -165,30 +170,29 @@ static struct sto_kv_layer layer_of(const struct sto_kernel_case *c, uint32_t tu
                                  .bytes = c->copy_bytes};
 }
 
-/* attn_decode or attn_merge alone, which the operation records together. */
-static void record_half(struct sto_kernel_case *c, const struct sto_kv_layer *kv)
+/* All columns in one dispatch, however many they are. */
+static void record_decode(struct sto_kernel_case *c, const struct sto_kv_layer *kv)
 {
     const uint32_t n = c->shape.columns;
-    const bool merge = is_source(c, "attn_merge.comp");
     const struct AttnArgs args = {
         .step = c->step.address, .q = c->x.address, .o = c->y.address, .kv_table = kv->table,
-        .partial = c->more[PARTIAL].address, .n_cols = n, .n_heads = n_heads(c), .n_kv_heads = kv->n_kv_heads,
-        .head_dim = HEAD_DIM, .q_stride = c->shape.inputs, .kv_pages = kv->pages,
+        .partial = c->more[PARTIAL].address, .done = c->more[COUNTERS].address, .n_cols = n, .n_heads = n_heads(c),
+        .n_kv_heads = kv->n_kv_heads, .head_dim = HEAD_DIM, .q_stride = c->shape.inputs, .kv_pages = kv->pages,
         .v_offset = sto_kv_v_offset(kv->type, kv->n_kv_heads, HEAD_DIM), .max_pieces = kv->pages,
         .scale = 1 / sqrtf(HEAD_DIM),
     };
     const struct sto_use uses[] = {
-        {c->more[PARTIAL].address, c->more[PARTIAL].bytes, merge ? STO_READ : STO_WRITE},
+        {c->more[PARTIAL].address, c->more[PARTIAL].bytes, STO_READ_WRITE},
+        {c->more[COUNTERS].address, c->more[COUNTERS].bytes, STO_READ_WRITE},
         {c->y.address, c->y.bytes, STO_WRITE},
     };
     sto_record_dispatch(c->ops.rec, &(struct sto_dispatch){
                                         .kernel = c->kernel,
                                         .tuning = &c->plan.tuning[c->kernel],
                                         .args = &args,
-                                        .groups = {merge ? n_heads(c) : kv->pages, merge ? n : kv->n_kv_heads,
-                                                   merge ? 1 : n},
+                                        .groups = {kv->pages, kv->n_kv_heads, n},
                                         .uses = uses,
-                                        .n_uses = merge ? 2 : 1,
+                                        .n_uses = sizeof uses / sizeof *uses,
                                         .flops = c->flops,
                                         .bytes_moved = c->bytes,
                                     });
@@ -231,14 +235,16 @@ static void record(struct sto_kernel_case *c, uint32_t turn)
                                     .eps = 1e-6f,
                                     .rope_scale = 1,
                                 });
-    else if (is_source(c, "attn_decode.comp") || is_source(c, "attn_merge.comp"))
-        record_half(c, &kv);
+    else if (is_source(c, "attn_decode.comp"))
+        record_decode(c, &kv);
     else
         record_prompt(c, &kv);
 }
 
 const struct sto_kernel_source sto_kernel_case_attention[] = {
-    {"rope_kv.comp", create, record},       {"attn_decode.comp", create, record},
-    {"attn_merge.comp", create, record},    {"attn_prefill.comp", create, record},
-    {"attn_prefill_coopmat.comp", create, record}, {NULL, NULL, NULL},
+    {"rope_kv.comp", create, record},
+    {"attn_decode.comp", create, record},
+    {"attn_prefill.comp", create, record},
+    {"attn_prefill_coopmat.comp", create, record},
+    {NULL, NULL, NULL},
 };

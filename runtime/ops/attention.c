@@ -1,6 +1,6 @@
 /* Attention over a paged KV cache.
  *
- *   few columns, or deterministic:  attn_decode (piece, KV head, column) -> partial -> attn_merge (head, column)
+ *   few columns, or deterministic:  attn_decode (piece, KV head, column), whose last workgroup merges the pieces
  *   many columns of one sequence:   attn_prefill (tile of columns, KV head), attn_prefill_coopmat on matrix units
  *
  * A decode recording is replayed while the context grows: its group counts come from step_begin. Where one recording
@@ -14,7 +14,7 @@
 #include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
 
-static_assert(sizeof(struct AttnArgs) == 88, "pushed whole");
+static_assert(sizeof(struct AttnArgs) == 104, "pushed whole");
 
 enum { DECODE_COLUMNS = 8 }; /* columns that the scratch holds */
 
@@ -37,7 +37,7 @@ static enum sto_kernel decode_kernel(enum sto_type type)
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens)
 {
     const uint64_t pieces = ((uint64_t)ctx_tokens + KV_PAGE - 1) / KV_PAGE;
-    return DECODE_COLUMNS * (uint64_t)n_heads * pieces * (head_dim + 2) * 4;
+    return DECODE_COLUMNS * (uint64_t)n_heads * pieces * ATTN_PARTIAL(head_dim) * 4;
 }
 
 static bool shapes_fit(const struct sto_op_attention_args *a)
@@ -47,7 +47,7 @@ static bool shapes_fit(const struct sto_op_attention_args *a)
     return decode_kernel(a->kv.type) != STO_KERNEL_COUNT && d > 0 && d <= 512 && d % multiple == 0 && n_kv > 0 &&
            a->n_heads % n_kv == 0 && a->q.rows == a->o.rows && a->q.cols >= a->n_heads * d &&
            a->q.stride % 4 == 0 && a->o.cols == a->n_heads * d && a->o.stride == a->o.cols && a->o.rows <= 65535 &&
-           a->kv.pages > 0;
+           a->kv.pages > 0 && n_kv <= STO_OP_COUNTERS / DECODE_COLUMNS;
 }
 
 /* Upper bounds of one dispatch over n columns: floating-point operations and bytes of KV. */
@@ -63,22 +63,24 @@ static struct work estimate(const struct sto_op_attention_args *a, uint32_t n, u
                          .bytes = 2 * tokens * kv_reads * a->kv.n_kv_heads * row};
 }
 
-/* Columns [col0, col0 + n): partial results of every piece, then their sum. */
-static void record_decode(struct sto_ops *ops, const struct sto_op_attention_args *a, struct AttnArgs *args,
+/* Columns [col0, col0 + n): partial results of every piece, and their sum; in 8 bits when out_q8 is set. */
+static void record_decode(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct AttnArgs *args,
                           bool whole_step)
 {
     const uint32_t n = args->n_cols, d = a->kv.head_dim;
     const uint32_t limit =
         a->max_tokens > 0 ? (uint32_t)(((uint64_t)a->max_tokens + KV_PAGE - 1) / KV_PAGE) : a->kv.pages;
     const struct work work = estimate(a, n, n);
-    const uint64_t partial_bytes = (uint64_t)n * a->n_heads * args->max_pieces * (d + 2) * 4;
-    const struct sto_use step = {.address = a->step, .access = STO_READ,
-                                 .bytes = sizeof(struct StepHeader) + (uint64_t)a->o.rows * sizeof(struct StepColumn)};
-    const struct sto_use decode_uses[] = {
-        step,
+    const uint64_t partial_bytes = (uint64_t)n * a->n_heads * args->max_pieces * ATTN_PARTIAL(d) * 4;
+    const uint64_t row_bytes = args->out_q8 != 0 ? sto_op_q8_bytes(1, a->o.cols) : (uint64_t)a->o.stride * 4;
+    const struct sto_use uses[] = {
+        {.address = a->step, .access = STO_READ,
+         .bytes = sizeof(struct StepHeader) + (uint64_t)a->o.rows * sizeof(struct StepColumn)},
         {.address = a->q.address, .bytes = (uint64_t)a->q.rows * a->q.stride * 4, .access = STO_READ},
         {.address = a->kv.base, .bytes = a->kv.bytes, .access = STO_READ},
-        {.address = a->partial, .bytes = partial_bytes, .access = STO_WRITE},
+        {.address = a->partial, .bytes = partial_bytes, .access = STO_READ_WRITE},
+        {.address = ops->counters, .bytes = (uint64_t)n * a->kv.n_kv_heads * 4, .access = STO_READ_WRITE},
+        {.address = args->o + args->col0 * row_bytes, .bytes = n * row_bytes, .access = STO_WRITE},
     };
     const struct sto_dispatch decode = {
         .kernel = decode_kernel(a->kv.type),
@@ -86,30 +88,12 @@ static void record_decode(struct sto_ops *ops, const struct sto_op_attention_arg
         .args = args,
         .groups = {min_u32(limit, a->kv.pages), a->kv.n_kv_heads, n},
         .indirect = whole_step ? a->groups : NULL,
-        .uses = decode_uses,
-        .n_uses = 4,
-        .flops = work.flops,
-        .bytes_moved = work.bytes,
+        .uses = uses,
+        .n_uses = sizeof uses / sizeof *uses,
+        .flops = work.flops + partial_bytes / 2,
+        .bytes_moved = work.bytes + 2 * partial_bytes,
     };
     sto_record_dispatch(ops->rec, &decode);
-
-    const uint64_t row_bytes = (uint64_t)a->o.stride * 4;
-    const struct sto_use merge_uses[] = {
-        step,
-        {.address = a->partial, .bytes = partial_bytes, .access = STO_READ},
-        {.address = a->o.address + args->col0 * row_bytes, .bytes = n * row_bytes, .access = STO_WRITE},
-    };
-    const struct sto_dispatch merge = {
-        .kernel = STO_KERNEL_attn_merge,
-        .tuning = &ops->plan->tuning[STO_KERNEL_attn_merge],
-        .args = args,
-        .groups = {a->n_heads, n, 1},
-        .uses = merge_uses,
-        .n_uses = 3,
-        .flops = partial_bytes / 2,
-        .bytes_moved = partial_bytes,
-    };
-    sto_record_dispatch(ops->rec, &merge);
 }
 
 /* How a prompt's attention is made. */
@@ -201,7 +185,8 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         return;
     struct AttnArgs args = {
         .step = a->step, .q = a->q.address, .o = a->o.address, .kv_table = a->kv.table, .partial = a->partial,
-        .n_cols = n, .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads, .head_dim = a->kv.head_dim,
+        .done = ops->counters, .n_cols = n, .n_heads = a->n_heads, .n_kv_heads = a->kv.n_kv_heads,
+        .head_dim = a->kv.head_dim,
         .q_stride = a->q.stride, .kv_pages = a->kv.pages,
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
@@ -209,10 +194,16 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
     struct prefill prefill;
     if (n > DECODE_COLUMNS && !ops->deterministic && choose_prefill(ops, a, &prefill)) {
         record_prefill(ops, a, &args, &prefill);
+        if (a->oq != 0)
+            sto_op_quantize(ops, a->oq, a->o);
         return;
     }
+    args.out_q8 = a->oq != 0 && a->kv.head_dim % 32 == 0;
+    args.o = args.out_q8 != 0 ? a->oq : a->o.address;
     for (; args.col0 < n; args.col0 += DECODE_COLUMNS) {
         args.n_cols = min_u32(n - args.col0, DECODE_COLUMNS);
         record_decode(ops, a, &args, n <= DECODE_COLUMNS && a->groups != NULL);
     }
+    if (a->oq != 0 && args.out_q8 == 0)
+        sto_op_quantize(ops, a->oq, a->o);
 }

@@ -52,7 +52,6 @@ uint32_t sto_op_list_kernels(const struct sto_ops *ops, const bool *types, enum 
     }
     add(&list, STO_KERNEL_rmsnorm);
     add(&list, STO_KERNEL_glu);
-    add(&list, STO_KERNEL_attn_merge);
     add(&list, ops->plan->embed[embd]);
     add_kv(&list, ops, kv_type);
     for (int t = 0; t < STO_TYPE_COUNT; t++) {

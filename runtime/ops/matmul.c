@@ -5,8 +5,9 @@
  *                                                      share n_in when there are few tiles
  *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
- * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). A
- * large matrix is cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
+ * each with float products, or with 8-bit activations and integer dot products when the caller brings them (xq). The
+ * first and the last also do what follows a product of few columns: gate times up, the next norm. A large matrix is
+ * cut by rows: a dispatch stays below MAX_FLOPS, which is what lets the recorder bound a submission. */
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
 
-_Static_assert(sizeof(struct MatArgs) == 72 && offsetof(struct MatArgs, rows) == 68, "as std430 lays it out");
+_Static_assert(sizeof(struct MatArgs) == 104 && offsetof(struct MatArgs, eps) == 100, "as std430 lays it out");
 _Static_assert(sizeof(struct QuantizeArgs) == 32 && offsetof(struct QuantizeArgs, n_in) == 16, "as std430 lays it out");
 
 enum {
@@ -44,6 +45,8 @@ struct product {
     uint32_t tile_rows, tile_cols; /* of one workgroup */
     uint32_t col0, cols;           /* columns of this dispatch */
     uint64_t max_flops;            /* of one dispatch */
+    bool has_epilogues;            /* the kernel does */
+    uint32_t epilogue;             /* FLAG_*: what the dispatch does besides the product */
 };
 
 static void fail(const struct sto_ops *ops, const char *why)
@@ -108,6 +111,96 @@ void sto_op_quantize(struct sto_ops *ops, uint64_t xq, struct sto_tensor x)
                                   });
 }
 
+/* ---- epilogues ---- */
+
+/* Columns of which one workgroup, while all others are done, makes the norm no later than a dispatch would. */
+enum { NORM_COLUMNS = 2 };
+
+static bool may_glu(const struct product *p)
+{
+    const uint32_t half = p->a->w.rows / 2;
+    return p->a->w.rows % 2 == 0 && p->tile_rows % 2 == 0 && (p->tile_cols == 0 || half >= p->tile_rows / 2);
+}
+
+/* In 8 bits too: by the last of the workgroups that make a block. */
+static bool may_quantize_glu(const struct product *p)
+{
+    const uint32_t half = p->a->w.rows / 2, outputs = p->tile_rows / 2;
+    return p->a->xq != 0 && half % 32 == 0 && 32 % outputs == 0 && half / 32 <= STO_OP_COUNTERS &&
+           p->a->y.stride % 4 == 0 && p->a->y.address % 16 == 0;
+}
+
+static bool may_norm(const struct product *p)
+{
+    const struct sto_op_norm_args *norm = p->a->norm;
+    const bool q8 = norm->yq != 0;
+    return p->cols <= NORM_COLUMNS && p->a->y.stride % 4 == 0 && p->a->y.address % 16 == 0 && norm->g % 16 == 0 &&
+           (q8 ? norm->y.address == 0 && p->a->xq != 0 && p->a->w.rows % 32 == 0
+               : norm->y.stride % 4 == 0 && norm->y.address % 16 == 0);
+}
+
+/* What a dispatch over all columns and rows can do besides the product, of what is asked for. */
+static uint32_t epilogue_of(const struct product *p)
+{
+    const struct sto_op_matmul_args *a = p->a;
+    const bool whole = p->cols == a->x.rows && (p->tile_cols == 0 || p->cols <= p->tile_cols) &&
+                       (uint64_t)2 * a->w.rows * a->w.cols * p->cols <= p->max_flops;
+    if (!p->has_epilogues || !whole || p->ops->counters == 0)
+        return 0;
+    if (a->glu)
+        return !may_glu(p) ? 0
+                           : FLAG_GLU | (a->act == ACT_GELU ? FLAG_GELU : 0) |
+                                 (a->glu_q8 != 0 && may_quantize_glu(p) ? FLAG_OUT_Q8 : 0);
+    if (a->norm != NULL && may_norm(p))
+        return FLAG_NORM | (a->norm->yq != 0 ? FLAG_OUT_Q8 : 0);
+    return 0;
+}
+
+/* What is left to do after the product. */
+static void record_rest(struct sto_ops *ops, const struct sto_op_matmul_args *a, uint32_t done)
+{
+    struct sto_tensor gate = a->y, up = a->y;
+    gate.cols = up.cols = a->w.rows / 2;
+    up.address += (uint64_t)gate.cols * sizeof(float);
+    if (a->glu && (done & FLAG_GLU) == 0) {
+        if (a->glu_q8 != 0)
+            sto_op_glu_q8(ops, a->glu_q8, gate, up, a->act);
+        else
+            sto_op_glu(ops, gate, gate, up, a->act);
+    } else if (a->glu_q8 != 0 && (done & FLAG_OUT_Q8) == 0) {
+        sto_op_quantize(ops, a->glu_q8, gate);
+    }
+    if (a->norm != NULL && (done & FLAG_NORM) == 0)
+        sto_op_norm(ops, a->y, a->norm);
+}
+
+/* ---- dispatches ---- */
+
+/* The arguments of the epilogue, and what it touches; returns the end of uses. */
+static struct sto_use *add_epilogue(const struct product *p, struct MatArgs *args, struct sto_use *use)
+{
+    const struct sto_op_matmul_args *a = p->a;
+    const struct sto_op_norm_args *norm = a->norm;
+    const bool norms = (p->epilogue & FLAG_NORM) != 0, q8 = (p->epilogue & FLAG_OUT_Q8) != 0;
+    uint64_t h_bytes = sto_op_q8_bytes(p->cols, args->rows);
+    if (!norms && !q8)
+        return use;
+    args->done = p->ops->counters;
+    args->h = q8 ? (norms ? norm->yq : a->glu_q8) : norm->y.address;
+    if (!q8) {
+        args->h_stride = norm->y.stride;
+        h_bytes = span_bytes(p->cols, args->rows, norm->y.stride);
+    }
+    *use++ = (struct sto_use){args->done, (norms ? 1 : args->rows / 32) * sizeof(uint32_t), STO_READ_WRITE};
+    *use++ = (struct sto_use){args->h, h_bytes, STO_WRITE};
+    if (norms) {
+        args->g = norm->g;
+        args->eps = norm->eps;
+        *use++ = (struct sto_use){norm->g, norm->g != 0 ? args->rows * sizeof(float) : 0, STO_READ};
+    }
+    return use;
+}
+
 /* Rows [row0, row0 + rows) of columns [col0, col0 + cols). */
 static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
 {
@@ -117,7 +210,7 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
                                   : a->x.address + (uint64_t)p->col0 * a->x.stride * sizeof(float);
     const uint64_t x_bytes = a->xq != 0 ? p->cols * q8_col_bytes : span_bytes(p->cols, a->x.cols, a->x.stride);
     const uint64_t y = a->y.address + (uint64_t)p->col0 * a->y.stride * sizeof(float);
-    const struct MatArgs args = {
+    struct MatArgs args = {
         .pieces = p->ops->pieces,
         .x = x,
         .y = y,
@@ -129,25 +222,27 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
         .n_cols = p->cols,
         .x_stride = a->x.stride,
         .y_stride = a->y.stride,
-        .flags = (a->bias != 0 ? FLAG_BIAS : 0) | (a->accumulate ? FLAG_ACCUMULATE : 0),
+        .flags = (a->bias != 0 ? FLAG_BIAS : 0) | (a->accumulate ? FLAG_ACCUMULATE : 0) | p->epilogue,
         .row0 = row0,
         .rows = rows,
     };
-    const struct sto_use uses[] = {
-        {a->w.address + row0 * row_bytes, rows * row_bytes, STO_READ},
+    const uint64_t w_rows = (p->epilogue & FLAG_GLU) != 0 ? a->w.rows : rows;
+    struct sto_use uses[7] = {
+        {a->w.address + row0 * row_bytes, w_rows * row_bytes, STO_READ},
         {x, x_bytes, STO_READ},
         {y + row0 * sizeof(float), span_bytes(p->cols, rows, a->y.stride), a->accumulate ? STO_READ_WRITE : STO_WRITE},
-        {a->bias + row0 * sizeof(float), rows * sizeof(float), STO_READ},
+        {a->bias + row0 * sizeof(float), a->bias != 0 ? rows * sizeof(float) : 0, STO_READ},
     };
+    const struct sto_use *end = add_epilogue(p, &args, uses + 4);
     const uint32_t row_groups = ceil_div(rows, p->tile_rows);
     struct sto_dispatch d = {
         .kernel = p->kernel,
         .tuning = &p->tuning,
         .args = &args,
         .uses = uses,
-        .n_uses = a->bias != 0 ? 4 : 3,
-        .flops = (uint64_t)2 * rows * a->w.cols * p->cols,
-        .bytes_moved = rows * row_bytes + x_bytes + (uint64_t)p->cols * rows * sizeof(float),
+        .n_uses = (uint32_t)(end - uses),
+        .flops = 2 * w_rows * a->w.cols * p->cols,
+        .bytes_moved = w_rows * row_bytes + x_bytes + (uint64_t)p->cols * rows * sizeof(float),
     };
     if (p->tile_cols == 0) { /* matvec: groups are rows, in two dimensions */
         d.groups[0] = row_groups < MAX_GROUPS ? row_groups : MAX_GROUPS;
@@ -161,9 +256,15 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
 }
 
 /* All rows of columns [col0, col0 + cols), cut so that no dispatch exceeds MAX_FLOPS or MAX_GROUPS. */
-static void record_columns(const struct product *p)
+static void record_columns(struct product *p)
 {
     const uint64_t flops_per_row = (uint64_t)2 * p->a->w.cols * p->cols;
+    p->epilogue = epilogue_of(p);
+    if ((p->epilogue & FLAG_GLU) != 0) { /* half as many outputs as rows, in one dispatch */
+        p->tile_rows /= 2;
+        record_rows(p, 0, p->a->w.rows / 2);
+        return;
+    }
     uint64_t rows = p->max_flops / flops_per_row / p->tile_rows * p->tile_rows;
 
     if (rows < p->tile_rows)
@@ -249,6 +350,9 @@ static bool shapes_possible(const struct sto_op_matmul_args *a)
     if (a->x.stride < a->x.cols || a->y.stride < a->y.cols || a->x.stride % 4 != 0)
         return false;
     if (a->x.address % 16 != 0 || a->y.address % 4 != 0 || a->xq % 16 != 0 || a->w.offset % 16 != 0)
+        return false;
+    if ((a->glu && (a->w.rows % 2 != 0 || a->bias != 0 || a->accumulate || a->act > ACT_GELU)) ||
+        (a->norm != NULL && a->glu))
         return false;
     if (a->w.offset / 16 > UINT32_MAX || sto_type_bytes(a->w.type, a->w.cols) * a->w.rows > MAX_OFFSET)
         return false;
@@ -366,15 +470,17 @@ void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
         fail(ops, "sto_op_matmul: the plan has no tuning for the kernel");
         return;
     }
-    if (rows || vector) {
-        (rows ? record_matrows : record_matvec)(&p, a->x.rows);
-        return;
-    }
-    if (coopmat) {
+    p.has_epilogues = rows || vector;
+    if (rows) {
+        record_matrows(&p, a->x.rows);
+    } else if (vector) {
+        record_matvec(&p, a->x.rows);
+    } else if (coopmat) {
         record_coopmat(&p);
-        return;
+    } else {
+        p.tile_rows = p.tuning.values[0] / p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TM];
+        p.tile_cols = p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TN];
+        record_columns(&p);
     }
-    p.tile_rows = p.tuning.values[0] / p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TM];
-    p.tile_cols = p.tuning.values[MATMUL_TX] * p.tuning.values[MATMUL_TN];
-    record_columns(&p);
+    record_rest(ops, a, p.epilogue);
 }

@@ -35,8 +35,9 @@ static void record(struct sto_ops *ops, enum sto_kernel kernel, const struct Nor
 
 void sto_op_rmsnorm(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor x, uint64_t g, float eps)
 {
-    if (x.cols == 0 || x.cols != y.cols || x.rows != y.rows || x.stride < x.cols || y.stride < y.cols) {
-        sto_recording_fail(ops->rec, "rmsnorm: x and y differ in shape");
+    if (x.cols == 0 || x.cols != y.cols || x.rows != y.rows || x.stride < x.cols || y.stride < y.cols ||
+        x.stride % 4 != 0 || y.stride % 4 != 0 || x.address % 16 != 0 || y.address % 16 != 0 || g % 16 != 0) {
+        sto_recording_fail(ops->rec, "rmsnorm: x and y differ in shape, or are not aligned");
         return;
     }
     if (x.rows == 0)
@@ -58,4 +59,15 @@ void sto_op_rmsnorm_q8(struct sto_ops *ops, uint64_t yq, struct sto_tensor x, ui
     const struct NormArgs args = {.x = x.address, .y = yq, .g = g, .n = x.cols, .rows = x.rows, .x_stride = x.stride,
                                   .eps = eps};
     record(ops, STO_KERNEL_rmsnorm_q8, &args, sto_op_q8_bytes(x.rows, x.cols));
+}
+
+void sto_op_norm(struct sto_ops *ops, struct sto_tensor x, const struct sto_op_norm_args *a)
+{
+    if (a->y.address == 0) {
+        sto_op_rmsnorm_q8(ops, a->yq, x, a->g, a->eps);
+        return;
+    }
+    sto_op_rmsnorm(ops, a->y, x, a->g, a->eps);
+    if (a->yq != 0)
+        sto_op_quantize(ops, a->yq, a->y);
 }

@@ -25,12 +25,23 @@ struct sto_weight {
 };
 
 /* What every operation needs. */
+enum { STO_OP_COUNTERS = 32768 };
 struct sto_ops {
     struct sto_recording *rec;
     const struct sto_device_plan *plan;
     uint64_t pieces;       /* device address of the piece table, uint64 per piece */
+    uint64_t counters;     /* device address of uint32 [STO_OP_COUNTERS], which are zero between dispatches: workgroups
+                              count themselves there, so that the last one can go on (shaders/lib/last.glsl) */
     enum sto_math math;    /* EXACT: float products only; INT8: 8-bit activations wherever there is a kernel */
     bool deterministic; /* a column's result does not depend on its neighbours: only kernels that treat columns alone */
+};
+
+/* What a norm makes: g * x / sqrt(mean(x^2) + eps) of every row. */
+struct sto_op_norm_args {
+    struct sto_tensor y;   /* [n, x.cols] in f32; address 0: not wanted */
+    uint64_t yq;           /* in the 8-bit form that sto_op_quantize would make of it; 0: not wanted */
+    uint64_t g;            /* f32 [x.cols], or 0: ones */
+    float eps;
 };
 
 struct sto_op_matmul_args {
@@ -40,10 +51,17 @@ struct sto_op_matmul_args {
     uint64_t xq;           /* 8-bit form of x as sto_op_quantize made it, or 0: not made, float products are used */
     uint64_t bias;         /* f32 [w.rows] or 0 */
     bool accumulate;       /* y += instead of y = */
+    /* glu: the first half of w's rows makes gate, the second up, and then act(gate) * up goes to the first half of y's
+     * columns, or to glu_q8 in 8 bits if that is not 0; the rest of y may be overwritten. No bias, no accumulate. */
+    bool glu;
+    uint32_t act;          /* ACT_* */
+    uint64_t glu_q8;
+    const struct sto_op_norm_args *norm; /* and then the norm of y; NULL: none */
 };
 
 /* y = x W^T. Picks matrix-vector (n <= 8, or always when deterministic) or matrix-matrix, float or 8-bit, from the
- * plan. */
+ * plan. What follows the product is part of its dispatch where it can be, for few columns, else recorded after it; the
+ * bits are the same. */
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a);
 
 /* The kernel that it records for n columns, with 8-bit activations or without; STO_KERNEL_COUNT: the plan has none. */
@@ -65,7 +83,9 @@ uint64_t sto_op_q8_bytes(uint32_t rows, uint32_t cols);
 
 /* y[c] = scale * w[token of column c]. step: device address of the step block. */
 void sto_op_embed(struct sto_ops *ops, struct sto_tensor y, struct sto_weight w, uint64_t step, float scale);
-/* g: f32 [cols], or 0. y may be x. */
+/* In one form or both. */
+void sto_op_norm(struct sto_ops *ops, struct sto_tensor x, const struct sto_op_norm_args *a);
+/* g: f32 [cols], 16-byte aligned, or 0. y may be x. */
 void sto_op_rmsnorm(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor x, uint64_t g, float eps);
 /* The same, in the 8-bit form that sto_op_quantize would make of the result; x.cols a multiple of 32. */
 void sto_op_rmsnorm_q8(struct sto_ops *ops, uint64_t yq, struct sto_tensor x, uint64_t g, float eps);
@@ -109,6 +129,8 @@ struct sto_op_attention_args {
     uint64_t step;
     const struct sto_buffer *groups; /* as in sto_op_step_begin                                     */
     struct sto_tensor o;             /* [n, n_heads * head_dim]                                     */
+    uint64_t oq;                     /* not 0: the result goes there in 8 bits, as sto_op_quantize would make it, and o
+                                        holds anything; then o.cols is a multiple of 32             */
     struct sto_tensor q;             /* [n, >= n_heads * head_dim], head h at columns h * head_dim  */
     struct sto_kv_layer kv;
     uint64_t partial;                /* scratch, sto_op_attention_scratch bytes                     */
@@ -117,8 +139,8 @@ struct sto_op_attention_args {
     uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording (replayed) */
     float scale, softcap;            /* softcap 0: none */
 };
-/* n <= 8 or deterministic: decode kernels and merge (8 columns at a time when there are more); then columns may belong
- * to different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
+/* n <= 8 or deterministic: decode kernels (8 columns at a time when there are more); then columns may belong to
+ * different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
  * consecutive positions. */
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
 /* Scratch bytes at a context of ctx tokens, however many columns there are. */

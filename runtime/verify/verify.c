@@ -250,6 +250,12 @@ struct sto_verify_range sto_verify_groups(struct sto_verifier *v, const struct s
     return (struct sto_verify_range){.address = v->pool.address, .bytes = 12, .offset = 0};
 }
 
+void sto_verify_counters(struct sto_verifier *v, uint32_t n)
+{
+    const uint32_t *zeros = sto_verify_alloc(v, n, sizeof *zeros);
+    v->ops.counters = sto_verify_input(v, "counters", zeros, n * sizeof *zeros).address;
+}
+
 struct sto_tensor sto_verify_tensor(struct sto_verify_range range, uint32_t rows, uint32_t cols, uint32_t stride)
 {
     return (struct sto_tensor){.address = range.address, .rows = rows, .cols = cols, .stride = stride};
@@ -418,6 +424,12 @@ static void fail_at(struct sto_verifier *v, uint64_t at)
     sto_verify_fail(v, "memory %llu bytes behind the end of '%s' was written",
                     (unsigned long long)(before != NULL ? at - before->offset - before->bytes : at),
                     before != NULL ? before->name : "nothing");
+}
+
+void sto_verify_forget(struct sto_verifier *v, struct sto_verify_range range)
+{
+    if (!v->failed)
+        memcpy(v->got + range.offset, v->image + range.offset, (size_t)range.bytes);
 }
 
 void sto_verify_end(struct sto_verifier *v)

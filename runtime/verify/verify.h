@@ -104,6 +104,9 @@ struct sto_verify_range sto_verify_groups(struct sto_verifier *v, const struct s
 /* A view of a range as an activation tensor. */
 struct sto_tensor sto_verify_tensor(struct sto_verify_range range, uint32_t rows, uint32_t cols, uint32_t stride);
 
+/* Counters of workgroups (sto_ops): zero, and zero again after each run. Sets them in sto_verify_ops too. */
+void sto_verify_counters(struct sto_verifier *v, uint32_t n);
+
 /* For operations: ops->plan is this case's own copy of the device's plan, to be changed through sto_verify_plan (say,
  * plan->matvec[type] = kernel); pieces is 0 until the case sets it. */
 struct sto_ops *sto_verify_ops(struct sto_verifier *v);
@@ -133,6 +136,11 @@ struct sto_verify_compare {
     double bound;
 };
 void sto_verify_compare(struct sto_verifier *v, const struct sto_verify_compare *c);
+/* The same for 8-bit activations [rows, cols] (shaders/shared/args.h), dense: each block's scale must be within the
+ * bound of its largest element, each value within half a scale and its bound, and the sum exactly that of the bytes. */
+void sto_verify_compare_q8(struct sto_verifier *v, const struct sto_verify_compare *c);
+/* A range may hold anything after all. */
+void sto_verify_forget(struct sto_verifier *v, struct sto_verify_range range);
 /* bytes of a range, exactly. */
 void sto_verify_compare_bytes(struct sto_verifier *v, struct sto_verify_range range, uint64_t offset, const void *want,
                               uint64_t bytes);

@@ -1,6 +1,6 @@
-/* Cases of attn_decode, attn_merge, attn_prefill and attn_prefill_coopmat, held to softmax in double precision over
- * what the cache's bytes decode to. Pages lie in a shuffled order; rows that no column may use are poison, and pages of
- * which no column may use a row have no memory at all: who touches what is masked is found out. */
+/* Cases of attn_decode, attn_prefill and attn_prefill_coopmat, held to softmax in double precision over what the cache's
+ * bytes decode to. Pages lie in a shuffled order; rows that no column may use are poison, and pages of which no column
+ * may use a row have no memory at all: who touches what is masked is found out. */
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 struct attention_case {
     uint32_t n_heads, n_kv_heads, head_dim, pages, window, max_tokens;
     float softcap, q_scale;
-    bool deterministic;
+    bool deterministic, q8;  /* q8: results in 8 bits */
     uint32_t prefill_groups; /* 0: through the operation; else the prefill kernel with so many workgroups a head */
     bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many registers */
     uint32_t subgroups, registers;
@@ -213,10 +213,11 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     const uint32_t width = c->n_heads * c->head_dim, stride = width + 32;
     struct attention_data d;
 
-    sto_verify_begin(v, "%u columns to token %u, %u/%u heads of %u%s%s%s%s", c->columns.n,
+    sto_verify_begin(v, "%u columns to token %u, %u/%u heads of %u%s%s%s%s%s", c->columns.n,
                      c->columns.position[c->columns.n - 1], c->n_heads, c->n_kv_heads, c->head_dim,
                      c->window != 0 ? ", window" : "", c->softcap > 0 ? ", softcap" : "",
-                     c->deterministic ? ", deterministic" : "", c->q_scale > 1 ? ", peaked" : "");
+                     c->deterministic ? ", deterministic" : "", c->q_scale > 1 ? ", peaked" : "",
+                     c->q8 ? ", in 8 bits" : "");
     make_data(v, type, c, &d);
     float *q = sto_verify_alloc(v, (size_t)c->columns.room * stride, sizeof *q);
     for (uint32_t col = 0; col < c->columns.room; col++)
@@ -225,7 +226,11 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     const struct sto_verify_range host = sto_verify_step(v, "host", &c->columns);
     const struct sto_verify_range step = sto_verify_scratch(v, "step", host.bytes);
     const struct sto_verify_range qs = sto_verify_input(v, "q", q, (uint64_t)c->columns.room * stride * sizeof *q);
-    const struct sto_verify_range os = sto_verify_output(v, "o", (uint64_t)c->columns.room * width * sizeof(float));
+    const uint64_t o_bytes = (uint64_t)c->columns.room * width * sizeof(float);
+    const struct sto_verify_range os = c->q8 ? sto_verify_scratch(v, "o", o_bytes) : sto_verify_output(v, "o", o_bytes);
+    struct sto_verify_range oq = {0};
+    if (c->q8)
+        oq = sto_verify_output(v, "oq", sto_op_q8_bytes(c->columns.room, width));
     const struct sto_verify_range partial =
         sto_verify_scratch(v, "partial", sto_op_attention_scratch(c->n_heads, c->head_dim, c->pages * KV_PAGE));
     const struct sto_verify_range group_range = sto_verify_groups(v, &groups);
@@ -233,6 +238,7 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
                                                .max_cols = c->columns.room, .n_kv_heads = c->n_kv_heads};
     const struct sto_op_attention_args args = {
         .step = step.address, .groups = groups, .o = sto_verify_tensor(os, c->columns.room, width, width),
+        .oq = oq.address,
         .q = sto_verify_tensor(qs, c->columns.room, width, stride), .kv = d.cache.layer, .partial = partial.address,
         .n_heads = c->n_heads, .window = c->window, .max_tokens = c->max_tokens,
         .scale = 1 / sqrtf((float)c->head_dim), .softcap = c->softcap,
@@ -240,15 +246,20 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     struct sto_ops *ops = sto_verify_ops(v);
     use_prefill(v, c, type);
     ops->deterministic = c->deterministic;
+    sto_verify_counters(v, c->columns.room * c->n_kv_heads);
     sto_op_step_begin(ops, &step_args);
     if (c->prefill_groups > 0)
         dispatch_prefill(v, &args, prefill_kernel(c, type), c->prefill_groups);
     else
         sto_op_attention(ops, &args);
     sto_verify_run(v);
-    const struct sto_verify_compare compare = {.range = os, .rows = c->columns.n, .cols = width, .stride = width,
-                                               .want = d.want, .magnitude = d.magnitude, .bound = d.bound};
-    sto_verify_compare(v, &compare);
+    const struct sto_verify_compare compare = {.range = c->q8 ? oq : os, .rows = c->columns.n, .cols = width,
+                                               .stride = width, .want = d.want, .magnitude = d.magnitude,
+                                               .bound = d.bound};
+    if (c->q8)
+        sto_verify_compare_q8(v, &compare);
+    else
+        sto_verify_compare(v, &compare);
     if (sto_verify_ok(v)) {
         uint32_t counts[3];
         memcpy(counts, sto_verify_got(v, group_range), sizeof counts);
@@ -306,8 +317,7 @@ static void run_decode(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t ratios[] = {1, 2, 3, 5, 7, 8, 12};
     static const uint32_t dims[] = {32, 64, 96, 128, 256, 512};
-    const struct sto_kernel_info *info = sto_kernel_get(kernel);
-    const enum sto_type type = info->weight < STO_TYPE_COUNT ? info->weight : STO_TYPE_F32; /* attn_merge has none */
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
     struct attention_case c = plain(4, 2, 64);
 
     for (uint32_t i = 0; i < 6; i++) {
@@ -355,6 +365,16 @@ static void run_decode(struct sto_verifier *v, enum sto_kernel kernel)
     c.columns = consecutive(33, 270);
     c.deterministic = true;
     attention_case(v, type, &c);
+    c.columns = scattered(v, 3, 1, 4); /* one piece */
+    c.q8 = true;
+    attention_case(v, type, &c);
+    for (uint32_t i = 0; i < 3; i++) { /* several; more than a round merges at once */
+        c = plain(24, 2, dims[2 * i]);
+        c.pages = 140;
+        c.q8 = i > 0;
+        c.columns = scattered(v, i + 1, 0, i > 0 ? 700 : 139 * KV_PAGE);
+        attention_case(v, type, &c);
+    }
 }
 
 static void run_prefill(struct sto_verifier *v, enum sto_kernel kernel)
@@ -493,6 +513,5 @@ const struct sto_verify_source sto_verify_attention[] = {
     {"attn_prefill_coopmat.comp", false, run_prefill_coopmat, quick_prefill_coopmat},
     {"attn_prefill.comp", true, run_prefill, quick_prefill},
     {"attn_decode.comp", true, run_decode, quick_decode},
-    {"attn_merge.comp", true, run_decode, quick_decode},
     {NULL, false, NULL, NULL},
 };

@@ -88,7 +88,7 @@ static void fill_block(struct sto_verifier *v, enum sto_type type, enum data dat
 struct operands {
     enum sto_type type;
     uint32_t n_out, n_in, n_cols, x_stride, y_stride;
-    bool has_bias, accumulate;
+    bool has_bias, accumulate, aligned; /* aligned: columns of y are, to 16 bytes */
     uint32_t offset16; /* of the weights in their piece */
     uint8_t *w;
     float *x, *bias, *y;
@@ -108,7 +108,7 @@ static void make_operands(struct sto_verifier *v, struct operands *o, enum data 
     const uint64_t bytes = row_bytes(o) * o->n_out;
 
     o->x_stride = (o->n_in + 3) / 4 * 4 + 4;
-    o->y_stride = o->n_out + 3;
+    o->y_stride = o->aligned ? (o->n_out + 7) & ~3u : o->n_out + 3;
     o->offset16 = 3;
     o->w = sto_verify_alloc(v, bytes, 1);
     for (uint64_t at = 0; at < bytes; at += block_bytes)
@@ -186,9 +186,9 @@ static struct sto_weight weight_of(const struct operands *o)
                                .offset = o->offset16 * 16, .address = o->w_range.address + o->offset16 * 16};
 }
 
-static void record_product(struct sto_verifier *v, const struct operands *o)
+static struct sto_op_matmul_args product_args(const struct operands *o)
 {
-    const struct sto_op_matmul_args args = {
+    return (struct sto_op_matmul_args){
         .y = sto_verify_tensor(o->y_range, o->n_cols, o->n_out, o->y_stride),
         .w = weight_of(o),
         .x = sto_verify_tensor(o->x_range, o->n_cols, o->n_in, o->x_stride),
@@ -196,6 +196,11 @@ static void record_product(struct sto_verifier *v, const struct operands *o)
         .bias = o->has_bias ? o->bias_range.address : 0,
         .accumulate = o->accumulate,
     };
+}
+
+static void record_product(struct sto_verifier *v, const struct operands *o)
+{
+    const struct sto_op_matmul_args args = product_args(o);
     if (sto_verify_ok(v))
         sto_op_matmul(sto_verify_ops(v), &args);
 }
@@ -463,6 +468,112 @@ static void alone_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
     sto_verify_end(v);
 }
 
+/* ---- what follows a product in its dispatch ---- */
+
+enum epilogue { GLU_SILU, GLU_GELU, NORM };
+
+/* want [n_cols, n_out] becomes [n_cols, n_out / 2], and magnitude what it may be off by. SiLU and GELU rise by at most
+ * 1.13 per unit; their own roundings are a handful, with those of exp. */
+static void make_glu_want(const struct operands *o, bool gelu, double bound)
+{
+    const uint32_t half = o->n_out / 2;
+    for (uint32_t c = 0; c < o->n_cols; c++) {
+        for (uint32_t r = 0; r < half; r++) {
+            const size_t g = (size_t)c * o->n_out + r, u = g + half, to = (size_t)c * half + r;
+            const double x = o->want[g], up = o->want[u], cubic = 0.044715 * x * x * x;
+            const double z = gelu ? 1.5957691216057308 * (x + cubic) : x, act = x / (1 + exp(-z));
+            const double error = bound * (1.13 * o->magnitude[g] * fabs(up) + fabs(act) * o->magnitude[u]) +
+                                 bound * bound * 1.13 * o->magnitude[g] * o->magnitude[u];
+            o->want[to] = act * up;
+            o->magnitude[to] = error + HALF_ULP * (16 + 4 * fabs(z)) * (fabs(act * up) + 1e-30);
+        }
+    }
+}
+
+/* Likewise the norm of want. An error of x turns the vector, and changes its length by no more than itself. */
+static void make_norm_want(const struct operands *o, const float *g, float eps, double bound)
+{
+    for (uint32_t c = 0; c < o->n_cols; c++) {
+        double *x = o->want + (size_t)c * o->n_out, *m = o->magnitude + (size_t)c * o->n_out, sum = 0, error = 0;
+        for (uint32_t r = 0; r < o->n_out; r++) {
+            sum += x[r] * x[r];
+            error += fabs(x[r]) * bound * m[r];
+        }
+        const double scale = 1 / sqrt(sum / o->n_out + eps), length = error / (sum + 1e-30) + 32 * HALF_ULP;
+        for (uint32_t r = 0; r < o->n_out; r++) {
+            m[r] = fabs(g[r]) * scale * (bound * m[r] + fabs(x[r]) * length);
+            x[r] *= scale * g[r];
+        }
+    }
+}
+
+/* A product and what follows it, in one dispatch. q8: into 8 bits. */
+static void epilogue_case(struct sto_verifier *v, enum sto_kernel kernel, enum epilogue what, bool q8, uint32_t n_out,
+                          uint32_t n_cols)
+{
+    static const char *const names[] = {"SiLU gate", "GELU gate", "norm"};
+    const enum sto_type type = sto_kernel_get(kernel)->weight;
+    const uint32_t n_in = row_length(type, n_cols), width = what == NORM ? n_out : n_out / 2;
+    const double bound = bound_of(kernel, n_in);
+
+    sto_verify_begin(v, "%s%s of [%u, %u] by %u columns", names[what], q8 ? " in 8 bits" : "", n_out, n_in, n_cols);
+    struct operands o = {.type = type, .n_out = n_out, .n_in = n_in, .n_cols = n_cols, .has_bias = what == NORM,
+                         .accumulate = what == NORM, .aligned = true};
+    o = begin_product(v, kernel, o);
+    const float *g = sto_verify_floats(v, n_out, 2);
+    const struct sto_verify_range gs = sto_verify_input(v, "g", g, n_out * sizeof *g);
+    const struct sto_verify_range h =
+        q8              ? sto_verify_output(v, "h", sto_op_q8_bytes(n_cols, width))
+        : what == NORM  ? sto_verify_output(v, "h", (uint64_t)n_cols * o.y_stride * sizeof(float))
+                        : o.y_range;
+    const struct sto_op_norm_args norm = {.g = gs.address, .eps = 1e-5f, .yq = q8 ? h.address : 0,
+                                          .y = {q8 ? 0 : h.address, n_cols, n_out, o.y_stride}};
+    struct sto_op_matmul_args args = product_args(&o);
+    args.glu = what != NORM;
+    args.act = what == GLU_GELU ? ACT_GELU : ACT_SILU;
+    args.glu_q8 = what != NORM && q8 ? h.address : 0;
+    args.norm = what == NORM ? &norm : NULL;
+    sto_verify_counters(v, n_out / 32 + 1);
+    struct sto_recording_stats stats = {0};
+    if (sto_verify_ok(v)) {
+        sto_op_matmul(sto_verify_ops(v), &args);
+        sto_recording_get_stats(sto_verify_ops(v)->rec, &stats);
+    }
+    if (stats.dispatches != 1)
+        sto_verify_fail(v, "%u dispatches", stats.dispatches);
+    sto_verify_run(v);
+    if (what == NORM)
+        compare_product(v, &o, bound);
+    else if (q8) /* in f32 on its way, and halves may be anything */
+        sto_verify_forget(v, o.y_range);
+    if (what == NORM)
+        make_norm_want(&o, g, norm.eps, bound);
+    else
+        make_glu_want(&o, what == GLU_GELU, bound);
+    const struct sto_verify_compare c = {.range = h, .rows = n_cols, .cols = width, .stride = o.y_stride,
+                                         .want = o.want, .magnitude = o.magnitude, .bound = 1};
+    if (q8)
+        sto_verify_compare_q8(v, &c);
+    else
+        sto_verify_compare(v, &c);
+    sto_verify_end(v);
+}
+
+/* Ragged ends, several workgroups and one, one column and as many as may be. */
+static void run_epilogues(struct sto_verifier *v, enum sto_kernel kernel)
+{
+    const bool q8 = is_q8(kernel);
+    epilogue_case(v, kernel, GLU_SILU, false, 134, 1);
+    epilogue_case(v, kernel, GLU_GELU, false, 192, 3);
+    epilogue_case(v, kernel, NORM, false, 67, 2);
+    epilogue_case(v, kernel, NORM, false, 515, 1);
+    epilogue_case(v, kernel, NORM, false, 3, 1);
+    for (uint32_t n = 1; q8 && n <= 2; n++) {
+        epilogue_case(v, kernel, NORM, true, 416, n);
+        epilogue_case(v, kernel, GLU_SILU, true, 128 * n, 2 * n);
+    }
+}
+
 static void run_vector(struct sto_verifier *v, enum sto_kernel kernel)
 {
     static const uint32_t n_outs[] = {67, 1, 3};
@@ -477,6 +588,7 @@ static void run_vector(struct sto_verifier *v, enum sto_kernel kernel)
     /* all formats share what lies around their decoding: the widest form is tried with a few */
     const bool sample = type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K;
     alone_case(v, kernel, sample ? 8 : 4);
+    run_epilogues(v, kernel);
 }
 
 /* Weights and activations that f16 has to round: what is asked is that the loss is no more than that. Each operand
@@ -618,6 +730,7 @@ static void run_rows(struct sto_verifier *v, enum sto_kernel kernel)
     product_case(v, kernel, (struct operands){.n_out = 67, .n_in = row_length(type, 2), .n_cols = 1});
     split_case(v, kernel, 1);
     alone_case(v, kernel, 8);
+    run_epilogues(v, kernel);
     if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q4_K) {
         for (uint32_t x_from = 0; x_from < 3; x_from++) {
             rows_form_case(v, kernel, 3, 1, x_from);

@@ -109,6 +109,7 @@ static void want_features(const struct sto_device *device, struct feature_chain 
                                                 .timelineSemaphore = s->timeline_semaphore,
                                                 .bufferDeviceAddress = s->buffer_device_address,
                                                 .vulkanMemoryModel = s->vulkan_memory_model,
+                                                .vulkanMemoryModelDeviceScope = s->vulkan_memory_model,
                                                 .hostQueryReset = s->host_query_reset};
     f->v13 = (VkPhysicalDeviceVulkan13Features){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
                                                 .subgroupSizeControl = s->subgroup_size_control,

@@ -40,7 +40,8 @@ struct sto_device_snapshot {
     bool shader_int64, shader_int16, shader_int8, shader_float16;
     bool storage_16bit, storage_8bit, push_constant_16bit;
     bool int_dot_product, int_dot_4x8_accelerated; /* shaderIntegerDotProduct; packed 4x8 signed is fast */
-    bool vulkan_memory_model, scalar_block_layout, pipeline_creation_feedback, host_query_reset;
+    bool vulkan_memory_model; /* with device scope: kernels count workgroups */
+    bool scalar_block_layout, pipeline_creation_feedback, host_query_reset;
 
     /* extensions */
     bool ext_memory_budget, ext_memory_priority, ext_external_memory_host, ext_pipeline_executable_properties;

@@ -91,7 +91,7 @@ static void take_newer(struct sto_device_snapshot *s, const struct answers *a)
     s->push_constant_16bit = a->f11.storagePushConstant16;
     s->int_dot_product = a->f13.shaderIntegerDotProduct;
     s->int_dot_4x8_accelerated = p13->integerDotProduct4x8BitPackedSignedAccelerated;
-    s->vulkan_memory_model = a->f12.vulkanMemoryModel;
+    s->vulkan_memory_model = a->f12.vulkanMemoryModel && a->f12.vulkanMemoryModelDeviceScope;
     s->scalar_block_layout = a->f12.scalarBlockLayout;
     s->pipeline_creation_feedback = true; /* core in 1.3 */
     s->host_query_reset = a->f12.hostQueryReset;

@@ -20,6 +20,11 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Re
 layout(buffer_reference, std430, buffer_reference_align = 2) readonly buffer ReadU16 { uint16_t v; };
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer ReadU64 { uint64_t v; };
 
+// What other workgroups of the same dispatch write, or go on with (lib/last.glsl).
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedU32 { uint v; };
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedF32 { float v; };
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer SharedVec4 { vec4 v; };
+
 float load_f32(uint64_t base, uint i)
 {
     return F32At(base + uint64_t(i * 4u)).v;

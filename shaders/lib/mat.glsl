@@ -4,6 +4,7 @@
 
 #include "lib/global.glsl"
 #include "shared/args.h"
+#include "lib/activation.glsl"
 #include "lib/weights.glsl"
 
 layout(push_constant, std430) uniform Push {
@@ -32,6 +33,25 @@ vec4 load_x(uint col, uint e)
     return load_vec4(args.x, (col * args.x_stride + e) * 4u);
 }
 
+bool is_glu()
+{
+    return (args.flags & FLAG_GLU) != 0u;
+}
+
+// Row of the matrix that is row r of a workgroup or invocation which makes the outputs from `first` on, `outputs` of
+// them; those of `up` follow the ones of `gate`. Beyond the last it is the last again.
+uint matrix_row(uint first, uint r, uint outputs)
+{
+    const uint second = r >= outputs ? 1u : 0u;
+    return min(args.row0 + first + r - second * outputs, args.row0 + args.rows - 1u) + second * (args.n_out / 2u);
+}
+
+// y[col, row] of a kernel that has an epilogue.
+void store_output(uint col, uint row, float x)
+{
+    SharedF32(args.y + uint64_t((col * args.y_stride + row) * 4u)).v = x;
+}
+
 // y[col, row] = sum, as the flags say. row counts from row0.
 void store_y(uint col, uint row, float sum)
 {
@@ -43,7 +63,7 @@ void store_y(uint col, uint row, float sum)
         sum += read_f32(args.bias, r);
     if ((args.flags & FLAG_ACCUMULATE) != 0u)
         sum += load_f32(args.y, at);
-    store_f32(args.y, at, sum);
+    store_output(col, r, sum);
 }
 
 #endif

@@ -7,6 +7,8 @@
 
 #extension GL_EXT_control_flow_attributes : require
 
+#include "shared/args.h"
+
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer Out128 {
     uvec4 v;
 };

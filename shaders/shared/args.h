@@ -11,6 +11,11 @@
 
 #define FLAG_BIAS 1u       /* add bias[row]                       */
 #define FLAG_ACCUMULATE 2u /* add to y instead of overwriting it  */
+/* What matvec and matrows kernels do besides, in a single dispatch (row0 is 0, rows are all outputs):            */
+#define FLAG_GLU 4u    /* y[c, r] = act(row r) * row (n_out / 2 + r), for rows = n_out / 2; no bias, no accumulate */
+#define FLAG_GELU 8u   /* act is GELU, not SiLU                                                                    */
+#define FLAG_NORM 16u  /* and then h[c, r] = g[r] * y[c, r] / sqrt(mean(y[c, :]^2) + eps)                           */
+#define FLAG_OUT_Q8 32u /* 8-bit kernels: h is 8-bit activations, with FLAG_GLU those of y                          */
 
 /* y[c, r] = sum_k w[r, k] x[c, k] (+ bias[r]) (+ y[c, r])   for columns c in [0, n_cols) and rows r in [0, n_out) */
 struct MatArgs {
@@ -28,6 +33,11 @@ struct MatArgs {
     uint32_t flags;      /* FLAG_*                                                                 */
     uint32_t row0;       /* first row this dispatch works on (large matrices are split by rows)    */
     uint32_t rows;       /* rows this dispatch works on                                            */
+    uint64_t done;       /* uint32 [n_out / 32 and at least 1], zero before and after, for what the flags ask */
+    uint64_t g;          /* f32 [n_out], or 0 for ones                                             */
+    uint64_t h;          /* f32 [n_cols, n_out], rows h_stride apart, or 8-bit activations         */
+    uint32_t h_stride;
+    float eps;
 };
 /* _q8 kernels: x is what quantize_q8 wrote: for each column n_in int8, then (16-byte aligned) for each block of 32 a
  * struct of two f32: scale d = amax/127, and d * (sum of the 32 int8). Columns are q8_col_bytes(n_in) apart. */
@@ -96,13 +106,15 @@ struct RopeKvArgs {
  * quantised formats pack each row of head_dim as blocks of 32. */
 
 /* o[c, h, :] = sum_t softmax_t(scale * q[c, h, :] . k[t, kv(h), :]) v[t, kv(h), :]  over t <= position(c)
- * attn_decode writes partial results per KV piece, attn_merge merges them in order; attn_prefill does all at once. */
+ * attn_decode makes partial results per KV piece, and merges them in order; attn_prefill does all at once. */
+#define ATTN_PARTIAL(head_dim) ((head_dim) + 4u) /* f32 of a partial result: o unnormalised, m, l, two unused */
 struct AttnArgs {
     uint64_t step;
     uint64_t q;         /* f32, column c at q + 4 * c * q_stride, heads head_dim apart       */
-    uint64_t o;         /* f32 [n_cols, n_heads * head_dim]                                   */
+    uint64_t o;         /* f32 [n_cols, n_heads * head_dim]; with out_q8 8-bit activations    */
     uint64_t kv_table;
-    uint64_t partial;   /* f32 [n_cols, n_heads, max_pieces, head_dim + 2]: o unnormalised, m, l */
+    uint64_t partial;   /* f32 [n_cols, n_heads, max_pieces, ATTN_PARTIAL(head_dim)]          */
+    uint64_t done;      /* uint32 [n_cols, n_kv_heads]: pieces that are done; zero before and after */
     uint32_t n_cols;    /* columns of this dispatch                                           */
     uint32_t col0;      /* first column                                                       */
     uint32_t n_heads;
@@ -115,6 +127,8 @@ struct AttnArgs {
     uint32_t window;    /* sliding window in tokens; 0: none */
     float scale;
     float softcap;      /* 0: none */
+    uint32_t out_q8;    /* attn_decode only; then head_dim is a multiple of 32 */
+    uint32_t reserved;
 };
 
 /* y[r, i] = act(gate[r, i]) * up[r, i] */

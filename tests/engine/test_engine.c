@@ -65,6 +65,30 @@ static void expect_error(enum sto_status got, enum sto_status wanted, const stru
                  part);
 }
 
+/* Without a copy they are where the device put them: after a prompt and after a decode step. */
+static void logits_are_there_without_a_copy(void **state)
+{
+    static const uint32_t tokens[] = {1, 2, 3, 4, 5, 6};
+    struct sto_error err = {0};
+    struct rig r;
+    (void)state;
+    rig_open(&r, NULL);
+    struct sto_session *session = new_session(&r);
+    for (uint32_t n = 5; n <= 6; n++) {
+        const uint32_t *from = n == 5 ? tokens : tokens + 5;
+        const uint32_t count = n == 5 ? 5 : 1;
+        assert_int_equal(sto_session_eval(session, from, count, STO_LOGITS_LAST, r.logits, &err), STO_OK);
+        sto_session_truncate(session, n - count);
+        assert_int_equal(sto_session_eval(session, tokens, 1, STO_LOGITS_LAST, NULL, &err), STO_OK);
+        assert_memory_not_equal(sto_session_logits(session), r.logits, r.n_vocab * sizeof *r.logits);
+        sto_session_truncate(session, n - count);
+        assert_int_equal(sto_session_eval(session, from, count, STO_LOGITS_LAST, NULL, &err), STO_OK);
+        assert_memory_equal(sto_session_logits(session), r.logits, r.n_vocab * sizeof *r.logits);
+    }
+    sto_session_destroy(session);
+    rig_close(&r);
+}
+
 /* ---- allocations ---- */
 
 static void decoding_allocates_nothing(void **state)
@@ -612,6 +636,7 @@ static int close_device(void **state)
 int main(void)
 {
     static const struct CMUnitTest plain[] = {
+        cmocka_unit_test(logits_are_there_without_a_copy),
         cmocka_unit_test(decoding_allocates_nothing),
         cmocka_unit_test(generating_allocates_nothing_between_texts),
         cmocka_unit_test(wrong_calls_leave_the_session_as_it_was),

@@ -54,7 +54,7 @@ static void probe_case(struct sto_verifier *v, enum sto_kernel kernel)
 #define SOURCE(name) {name ".comp", true, probe_case, NULL}
 static const struct sto_verify_source sources[] = {
     SOURCE("step_begin"),  SOURCE("sample_max"),   SOURCE("sample_pick"), SOURCE("rmsnorm"), SOURCE("glu"),
-    SOURCE("rope_kv"),     SOURCE("attn_decode"),  SOURCE("attn_merge"),  SOURCE("embed"),   SOURCE("attn_prefill"),
+    SOURCE("rope_kv"),     SOURCE("attn_decode"),   SOURCE("embed"),   SOURCE("attn_prefill"),
     SOURCE("quantize_q8"), SOURCE("matvec"),       SOURCE("matmul"),      SOURCE("matrows"), SOURCE("matvec_q8"),
     SOURCE("matmul_q8"),   SOURCE("matrows_q8"),   {NULL, false, NULL, NULL},
 };

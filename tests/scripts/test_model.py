@@ -95,9 +95,9 @@ def planes_ask_for_every_sector_about_once():
 def nothing_reads_faster_than_the_memory():
     for card in cards.CARDS:
         for shape in shapes.SHAPES:
-            assert model.share(card, shape, model.decode_rate(card, shape, model.FUSED, FREE)) <= 1.0
+            assert model.share(card, shape, model.decode_rate(card, shape, model.TODAY, FREE)) <= 1.0
     endless = CARD["RTX 4090"]._replace(cores=10**6)
-    rate = model.decode_rate(endless, LLAMA2, model.FUSED, replace(FREE, latency_us=0))
+    rate = model.decode_rate(endless, LLAMA2, model.TODAY, replace(FREE, latency_us=0))
     near(rate * (shapes.layer_bytes(LLAMA2) + shapes.output_matrix(LLAMA2).bytes + shapes.kv_bytes(LLAMA2, 64)),
          1008e9, 1e-6)
 
@@ -111,7 +111,8 @@ def predictions_move_the_way_they_must():
             assert model.decode_rate(wider, shape, model.TODAY, some) >= rate
             assert model.decode_rate(card._replace(mhz=2 * card.mhz), shape, model.TODAY, some) >= rate
             assert model.decode_rate(card, shape, model.TODAY, replace(some, gap_us=2 * some.gap_us)) < rate
-            assert model.decode_rate(card, shape, model.FUSED, some) > rate
+            assert model.decode_rate(card, shape, model.APART, some) < rate
+            assert model.decode_rate(card, shape, model.FREE_TAILS, some) > rate
             assert 1 / sum(model.decode(card, shape, model.TODAY, some, depth=4096).values()) < rate
             int8, planes = (model.decode_rate(card, shape, p, some) for p in (model.INT8, model.REPACKED))
             assert planes >= int8, (card.name, shape.name)
@@ -132,14 +133,14 @@ def bounds_that_overlap_less_cost_more():
 def a_gap_costs_what_its_groups_cost():
     card, some = CARD["RTX 3060"], model.Assumed()
     seconds = [1 / model.decode_rate(card, LLAMA2, model.TODAY, replace(some, gap_us=g)) for g in (2, 5)]
-    near(seconds[1] - seconds[0], (32 * 10 + 5) * 3e-6, 1e-6)
+    near(seconds[1] - seconds[0], (32 * 6 + 5) * 3e-6, 1e-6)
 
 
 def the_largest_gap_gives_the_wanted_share():
     card, some = CARD["RTX 3090"], model.Assumed()
-    gap = model.largest_gap_us(card, QWEN3, model.FUSED, some, 0.8)
+    gap = model.largest_gap_us(card, QWEN3, model.TODAY, some, 0.8)
     assert gap > 0
-    near(model.share(card, QWEN3, model.decode_rate(card, QWEN3, model.FUSED, replace(some, gap_us=gap))), 0.8, 1e-9)
+    near(model.share(card, QWEN3, model.decode_rate(card, QWEN3, model.TODAY, replace(some, gap_us=gap))), 0.8, 1e-9)
 
 
 def the_peers_rate_is_its_share_in_other_words():

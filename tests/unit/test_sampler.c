@@ -347,6 +347,71 @@ static void filters_nest(void **state)
 
 /* ---- bad logits ------------------------------------------------------------------------------------------- */
 
+/* Greedy takes the largest logit, the lowest id among equals, wherever it is and whatever is around it. */
+static void greedy_finds_the_first_of_the_largest(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {1, 2, 15, 16, 17, 1023, 1024, 1025, 5000};
+    static float logits[5000];
+    struct sto_sampler_params p = plain();
+    p.temperature = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const uint32_t n = sizes[i];
+        const struct sto_logit_bias bias = {.token = n - 1, .bias = 3};
+        p.n_biases = 0;
+        struct sto_sampler *s = make(&p, n);
+        p.biases = &bias;
+        p.n_biases = 1;
+        struct sto_sampler *biased = make(&p, n);
+        for (uint32_t round = 0; round < 40; round++) {
+            const uint32_t first = rng() % n, again = first + rng() % (n - first), nan_at = rng() % n;
+            fill_random(logits, n); /* below 5 */
+            logits[nan_at] = NAN;
+            logits[rng() % n] = -INFINITY;
+            logits[again] = round % 2 != 0 ? INFINITY : 7.0f; /* an infinity counts as the largest number */
+            logits[first] = round % 2 != 0 ? FLT_MAX : 7.0f;
+            assert_int_equal(draw(s, logits), first);
+            logits[n - 1] = 4.5f;
+            assert_int_equal(draw(biased, logits), round % 2 != 0 && first != n - 1 ? first : n - 1);
+        }
+        sto_sampler_destroy(s);
+        sto_sampler_destroy(biased);
+    }
+}
+
+/* Each token of the window once, however often it is there, and the same at the next call. */
+static void a_short_window_is_penalised_once(void **state)
+{
+    (void)state;
+    enum { N = 800, WINDOW = 20 };
+    static float logits[N], changed[N], want[N], got[N];
+    struct sto_sampler_params p = plain();
+    struct sto_sampler *bare = make(&p, N);
+    p.repeat_penalty = 1.5f;
+    p.frequency_penalty = 0.25f;
+    p.presence_penalty = 0.5f;
+    p.penalty_last_n = WINDOW;
+    struct sto_sampler *s = make(&p, N);
+    uint32_t tokens[60];
+    for (size_t i = 0; i < 60; i++) {
+        uint32_t count[N] = {0};
+        tokens[i] = i % 3 == 0 ? 7 : rng() % N;
+        assert_int_equal(sto_sampler_accept(s, tokens[i], NULL), STO_OK);
+        for (size_t j = i + 1 > WINDOW ? i + 1 - WINDOW : 0; j <= i; j++)
+            count[tokens[j]]++;
+        fill_random(logits, N);
+        for (size_t t = 0; t < N; t++) {
+            const float l = logits[t] > 0 ? logits[t] * (1.0f / 1.5f) : logits[t] * 1.5f;
+            changed[t] = count[t] == 0 ? logits[t] : (l - (float)count[t] * 0.25f) - 0.5f;
+        }
+        assert_int_equal(sto_sampler_probs(bare, changed, want, NULL), STO_OK);
+        assert_int_equal(sto_sampler_probs(s, logits, got, NULL), STO_OK);
+        assert_memory_equal(got, want, sizeof want);
+    }
+    sto_sampler_destroy(bare);
+    sto_sampler_destroy(s);
+}
+
 static void bad_logits_are_survived(void **state)
 {
     (void)state;
@@ -541,6 +606,8 @@ int main(void)
         cmocka_unit_test(draw_i_depends_on_i_alone),
         cmocka_unit_test(order_of_ids_does_not_matter),
         cmocka_unit_test(filters_nest),
+        cmocka_unit_test(greedy_finds_the_first_of_the_largest),
+        cmocka_unit_test(a_short_window_is_penalised_once),
         cmocka_unit_test(bad_logits_are_survived),
         cmocka_unit_test(logits_are_not_changed),
         cmocka_unit_test(errors_name_parameter_value_and_range),
