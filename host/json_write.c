@@ -129,8 +129,12 @@ static bool put_fields(struct writer *w, const struct sto_object *object, const 
     w->depth++;
     for (size_t i = 0; ok && i < object->n; i++) {
         const struct sto_field *field = sorted != NULL ? sorted[i] : &object->fields[i];
-        ok = begin_item(w, i) && put_string(w, field->key) && puts_text(w, w->key_separator) &&
-             put_value(w, field->value);
+        struct sto_text key = *field->key;
+        if (key.size > 1 && (uint8_t)key.data[0] == STO_KEY_MARK) {
+            key.data++;
+            key.size--;
+        }
+        ok = begin_item(w, i) && put_string(w, &key) && puts_text(w, w->key_separator) && put_value(w, field->value);
     }
     w->depth--;
     return ok && (object->n == 0 || !w->style->indented || break_line(w)) && put(w, "}", 1);

@@ -53,12 +53,6 @@ struct sto_template_input {
     uint64_t max_steps; /* 0: STO_TEMPLATE_MAX_STEPS */
 };
 
-/* A run of text with one origin. */
-struct sto_segment {
-    size_t size;
-    bool from_template; /* else it came from messages, tools or other variables */
-};
-
 struct sto_rendering {
     char *text;                   /* [size], NUL-terminated; owned                                    */
     size_t size;
@@ -78,7 +72,7 @@ void sto_rendering_free(struct sto_rendering *rendering); /* accepts a zeroed on
 
 /* The ids of a rendering, appended to out. Special tokens are recognised only where all their bytes are the
  * template's; everything between them is tokenized as one text, so ids do not depend on where a message begins.
- * User-defined tokens are ordinary text to their vocabulary, and recognised everywhere but where they frame messages.
+ * User-defined tokens are ordinary text to their vocabulary, and recognised everywhere unless they part turns.
  * The vocabulary's BOS comes first where its rule says so and the template did not write it itself; never an EOS. */
 enum sto_status sto_rendering_tokens(const struct sto_rendering *rendering, const struct sto_tokenizer *tokenizer,
                                      struct sto_tokens *out, struct sto_error *err);

@@ -279,6 +279,12 @@ enum sto_status sto_tokenize_with(const struct sto_tokenizer *t, const char *tex
         return sto_fail(err, STO_ERR_USAGE, "the text has %zu bytes; at most %d can be tokenized at once", size,
                         STO_TOKENIZE_MAX_BYTES);
     struct run run = {.t = t, .merger = merger, .out = out};
+    struct sto_special_search search = {.special = &t->special,
+                                        .text = text,
+                                        .size = size,
+                                        .parse_control = params.parse_special,
+                                        .segments = params.segments,
+                                        .n_segments = params.n_segments};
     if (size >= CACHED_FROM_BYTES && merger->cache == NULL)
         merger->cache = sto_calloc(1, sto_merger_cache_bytes());
     enum sto_status status = STO_OK;
@@ -286,7 +292,7 @@ enum sto_status sto_tokenize_with(const struct sto_tokenizer *t, const char *tex
         status = sto_tokens_push(out, t->bos, err);
     for (size_t pos = 0; pos < size && status == STO_OK;) {
         struct sto_special_match match = {.begin = size, .end = size, .id = STO_TOKEN_NONE};
-        sto_special_next(&t->special, text, pos, size, params.parse_special, &match);
+        sto_special_next(&search, pos, &match);
         status = tokenize_fragment(&run, text + pos, match.begin - pos, err);
         if (status == STO_OK && match.id != STO_TOKEN_NONE)
             status = sto_tokens_push(out, match.id, err);
@@ -316,6 +322,11 @@ uint32_t sto_tokenizer_n_tokens(const struct sto_tokenizer *tokenizer)
 uint32_t sto_tokenizer_bos(const struct sto_tokenizer *tokenizer)
 {
     return tokenizer->bos;
+}
+
+bool sto_tokenizer_adds_bos(const struct sto_tokenizer *tokenizer)
+{
+    return tokenizer->add_bos && tokenizer->bos != STO_TOKEN_NONE;
 }
 
 bool sto_tokenizer_is_end(const struct sto_tokenizer *tokenizer, uint32_t id)

@@ -14,9 +14,21 @@ struct sto_tokenizer;
 enum sto_status sto_tokenizer_create(const struct sto_vocab *vocab, struct sto_tokenizer **out, struct sto_error *err);
 void sto_tokenizer_destroy(struct sto_tokenizer *tokenizer);
 
+/* A run of text with one origin. */
+struct sto_segment {
+    size_t size;
+    bool from_template; /* else it came from a message, a tool or another variable */
+};
+
 struct sto_tokenize_params {
     bool parse_special; /* text such as "<|im_end|>" becomes the control token; user-defined tokens always do   */
     bool add_special;   /* BOS and EOS as the file's metadata demands                                          */
+    /* [n_segments] whose sizes add up to the text's. With them, control tokens are recognised exactly where all their
+     * bytes come from a template, and parse_special does not count; so are user-defined tokens that part turns or
+     * messages ("<|User|>", "<tool_response>"). Other user-defined tokens are recognised everywhere. A border between
+     * segments changes nothing else. NULL: the text is all of one kind. */
+    const struct sto_segment *segments;
+    size_t n_segments;
 };
 
 struct sto_tokens { /* owned by the caller: sto_tokens_free; zero-initialised is empty */
@@ -32,6 +44,7 @@ enum sto_status sto_tokenize(const struct sto_tokenizer *tokenizer, const char *
 
 uint32_t sto_tokenizer_n_tokens(const struct sto_tokenizer *tokenizer);
 uint32_t sto_tokenizer_bos(const struct sto_tokenizer *tokenizer); /* STO_TOKEN_NONE when there is none */
+bool sto_tokenizer_adds_bos(const struct sto_tokenizer *tokenizer); /* whether add_special puts it first */
 /* True for ids that end a turn: eos, eot, and control tokens known to end turns (<|im_end|>, <|eot_id|>, ...). */
 bool sto_tokenizer_is_end(const struct sto_tokenizer *tokenizer, uint32_t id);
 /* The id whose text is exactly this (control and user-defined tokens too); STO_TOKEN_NONE when there is none. */

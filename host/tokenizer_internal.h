@@ -51,6 +51,7 @@ struct sto_special_node {
     uint32_t id;             /* the token that ends here, or STO_TOKEN_NONE */
     uint8_t byte;
     bool control; /* only where the caller asks for special tokens */
+    bool frames;  /* parts messages from each other: not in the text of a message */
     bool rstrip;  /* swallows the white space behind it             */
 };
 struct sto_special {
@@ -91,9 +92,18 @@ enum sto_status sto_bpe_build(struct sto_tokenizer *t, const struct sto_vocab *v
 
 /* Fills special and ends from kinds, bytes and the vocabulary's ids; false when memory is short. */
 bool sto_special_build(struct sto_tokenizer *t, const struct sto_vocab *vocab);
-/* The leftmost special token in text[pos, size), the longest of those that begin there. */
-bool sto_special_next(const struct sto_special *special, const char *text, size_t pos, size_t size, bool parse_control,
-                      struct sto_special_match *match);
+/* A text in which special tokens are searched for, from the left to the right. */
+struct sto_special_search {
+    const struct sto_special *special;
+    const char *text;
+    size_t size;
+    bool parse_control;
+    const struct sto_segment *segments; /* as in sto_tokenize_params */
+    size_t n_segments;
+    size_t segment, segment_end;        /* the segment that was looked at last, and where it ends */
+};
+/* The leftmost special token from pos on, the longest of those that begin there. */
+bool sto_special_next(struct sto_special_search *search, size_t pos, struct sto_special_match *match);
 uint32_t sto_special_find(const struct sto_special *special, const char *text, size_t size);
 
 /* Writes the bytes that a byte-level BPE text stands for to dst (text.size bytes suffice) and returns how many; text

@@ -108,18 +108,36 @@ static bool frames_message(struct sto_view text)
            sto_view_equals(text, "<|end|>");
 }
 
+/* User-defined tokens that part messages or turns: by their form, and those that have another. */
+static bool is_marker(struct sto_view text)
+{
+    static const char *const others[] = {"<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<tool_response>",
+                                         "</tool_response>"};
+    const char *const forms[] = {"<|", "<\uff5c"};
+    for (size_t i = 0; i < 2; i++) {
+        if (text.size >= strlen(forms[i]) && memcmp(text.data, forms[i], strlen(forms[i])) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (sto_view_equals(text, others[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool add_token(struct sto_tokenizer *t, uint32_t id, struct habits habits)
 {
     const struct sto_view text = t->bytes[id];
     const uint8_t kind = t->kinds[id];
     const bool user = kind == STO_TOKEN_USER;
-    bool control = kind == STO_TOKEN_CONTROL || kind == STO_TOKEN_UNKNOWN;
+    bool control = kind == STO_TOKEN_CONTROL || kind == STO_TOKEN_UNKNOWN, frames = user && is_marker(text);
     const bool may_be_known = text.size > 4 ? strchr("<_[", text.data[0]) != NULL : text.size == 4;
     const struct known *known = may_be_known ? known_as(text) : NULL;
     t->ends[id] = known != NULL && known->end && (user || control);
     control = control || (known != NULL && known->control);
     if (habits.harmony && frames_message(text)) {
         control = false;
+        frames = true;
         t->ends[id] = 0;
     } else if (!control && !user) {
         return true;
@@ -134,6 +152,7 @@ static bool add_token(struct sto_tokenizer *t, uint32_t id, struct habits habits
         return true; /* two tokens with one text: the first stands for it */
     n->id = id;
     n->control = control;
+    n->frames = frames;
     n->rstrip = habits.phi3 && !sto_view_equals(text, "<unk>") && !sto_view_equals(text, "<s>") &&
                 !sto_view_equals(text, "<|endoftext|>");
     t->special.first[(uint8_t)text.data[0]] |= control ? 2 : 3;
@@ -165,28 +184,40 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-bool sto_special_next(const struct sto_special *special, const char *text, size_t pos, size_t size, bool parse_control,
-                      struct sto_special_match *match)
+/* Up to where a control token that begins at pos may reach; pos itself: there may be none. */
+static size_t control_end(struct sto_special_search *s, size_t pos)
 {
-    const uint8_t wanted = parse_control ? 2 : 1;
-    for (; pos < size; pos++) {
-        if ((special->first[(uint8_t)text[pos]] & wanted) == 0)
+    if (s->segments == NULL)
+        return s->parse_control ? s->size : pos;
+    while (s->segment_end <= pos && s->segment < s->n_segments)
+        s->segment_end += s->segments[s->segment++].size;
+    const bool inside = s->segment_end > pos;
+    return inside && s->segments[s->segment - 1].from_template ? s->segment_end : pos;
+}
+
+bool sto_special_next(struct sto_special_search *s, size_t pos, struct sto_special_match *match)
+{
+    const struct sto_special *special = s->special;
+    for (; pos < s->size; pos++) {
+        if (special->first[(uint8_t)s->text[pos]] == 0)
             continue;
+        const size_t trusted = control_end(s, pos);
         const struct sto_special_node *best = NULL;
         uint32_t node = 0;
-        for (size_t i = pos; i < size; i++) {
-            node = child_of(special, node, (uint8_t)text[i]);
+        for (size_t i = pos; i < s->size; i++) {
+            node = child_of(special, node, (uint8_t)s->text[i]);
             if (node == 0)
                 break;
             const struct sto_special_node *n = &special->nodes[node];
-            if (n->id != STO_TOKEN_NONE && (parse_control || !n->control)) {
+            const bool needs_trust = n->control || (n->frames && s->segments != NULL);
+            if (n->id != STO_TOKEN_NONE && (!needs_trust || i < trusted)) {
                 best = n;
                 *match = (struct sto_special_match){.begin = pos, .end = i + 1, .id = n->id};
             }
         }
         if (best == NULL)
             continue;
-        while (best->rstrip && match->end < size && is_space(text[match->end]))
+        while (best->rstrip && match->end < s->size && is_space(s->text[match->end]))
             match->end++;
         return true;
     }

@@ -1,4 +1,4 @@
-/* What the pre-tokenizers need to know about a code point: general category, script Han, white space.
+/* What is to be known about a code point: general category, script Han, white space, case.
  *
  * Tables of our own, not the C library's or a regex library's: which ids a text gives must not depend on the
  * machine. Regenerate with host/unicode_data.py. Pure functions: any thread. */
@@ -23,5 +23,8 @@ enum {
 };
 
 uint8_t sto_unicode_props(uint32_t cp); /* any value; beyond U+10FFFF is unassigned */
+/* The simple case mappings: one code point to one, itself where there is none. */
+uint32_t sto_unicode_lower(uint32_t cp);
+uint32_t sto_unicode_upper(uint32_t cp);
 
 #endif

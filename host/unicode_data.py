@@ -11,6 +11,7 @@ HAN, WHITE, BLOCK = 0x20, 0x40, 128
 folder = sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"
 
 props = [CATEGORIES.index("Cn")] * 0x110000
+lower, upper = {}, {}  # simple case mappings
 first = None
 for line in open(f"{folder}/UnicodeData.txt", encoding="utf-8"):
     fields = line.split(";")
@@ -20,6 +21,8 @@ for line in open(f"{folder}/UnicodeData.txt", encoding="utf-8"):
         continue
     for c in range(cp if first is None else first, cp + 1):
         props[c] = CATEGORIES.index(fields[2])
+        upper |= {c: int(fields[12], 16)} if fields[12] else {}
+        lower |= {c: int(fields[13], 16)} if fields[13] else {}
     first = None
 
 
@@ -53,6 +56,21 @@ def rows(values):
     print(line)
 
 
+def case_runs(name, mapping):
+    """Code points that map by one distance, with one distance between them."""
+    runs = []
+    for c in sorted(mapping):
+        if runs:
+            begin, end, step, shift = runs[-1]
+            if mapping[c] - c == shift and c - end in (1, 2) and (step == 0 or c - end == step):
+                runs[-1] = (begin, c, c - end, shift)
+                continue
+        runs.append((c, c, 0, mapping[c] - c))
+    print(f"\nstatic const struct case_run {name}[{len(runs)}] = {{")
+    rows(f"{{0x{b:x}, 0x{e:x}, {max(step, 1)}, {shift}}}" for b, e, step, shift in runs)
+    print("};")
+
+
 print(f"""/* Properties of every code point, Unicode {version}; written by host/unicode_data.py, not by hand.
  * Data: UnicodeData.txt, Scripts.txt and PropList.txt of the Unicode character database, copyright 1991 to {year}
  * Unicode, Inc., under the Unicode licence (unicode.org/license.txt). */
@@ -65,9 +83,43 @@ for block in blocks:
     rows(block)
 print("""};
 
+/* Every step-th code point from first to last maps to itself plus shift. */
+struct case_run {
+    uint32_t first, last, step;
+    int32_t shift;
+};""")
+case_runs("lower_runs", lower)
+case_runs("upper_runs", upper)
+print("""
 uint8_t sto_unicode_props(uint32_t cp)
 {
     if (cp > 0x10ffff)
         return STO_UNICODE_CN;
     return props_of[(uint32_t)block_of[cp / 128] * 128 + cp % 128];
+}
+
+static uint32_t map_case(const struct case_run *runs, uint32_t n, uint32_t cp)
+{
+    uint32_t low = 0, high = n; /* the run, if there is one, is in [low, high) */
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        const struct case_run *run = &runs[middle];
+        if (cp > run->last)
+            low = middle + 1;
+        else if (cp < run->first)
+            high = middle;
+        else
+            return (cp - run->first) % run->step == 0 ? cp + (uint32_t)run->shift : cp;
+    }
+    return cp;
+}
+
+uint32_t sto_unicode_lower(uint32_t cp)
+{
+    return map_case(lower_runs, sizeof lower_runs / sizeof *lower_runs, cp);
+}
+
+uint32_t sto_unicode_upper(uint32_t cp)
+{
+    return map_case(upper_runs, sizeof upper_runs / sizeof *upper_runs, cp);
 }""")

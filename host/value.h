@@ -31,6 +31,7 @@ struct sto_text {
     size_t size;
     const uint8_t *origins; /* [size] 1: written by a template. NULL: all bytes are as from_template says */
     bool from_template;
+    bool safe; /* a template marked it as HTML: what is added to it is escaped */
 };
 
 struct sto_value {
@@ -42,7 +43,7 @@ struct sto_value {
         const struct sto_text *text;
         struct sto_list *list;
         struct sto_object *object;
-        const void *opaque;
+        void *opaque;
     };
 };
 
@@ -55,6 +56,10 @@ struct sto_list {
     enum sto_list_form form;
     bool changeable; /* a running template made it, and may change it */
 };
+
+/* Keys are text. Templates have numbers, booleans and none as keys too: their JSON text, behind a byte 0xff, which
+ * begins no UTF-8 text; JSON writes them without it. */
+enum { STO_KEY_MARK = 0xff };
 
 struct sto_field {
     const struct sto_text *key;

@@ -79,6 +79,7 @@ void sto_library_close(struct sto_library *library); /* accepts NULL */
 /* ---- clock and memory ---- */
 
 uint64_t sto_now_ns(void);    /* monotonic */
+int64_t sto_local_seconds(void); /* what the wall clock shows here, as seconds since 1970-01-01 00:00 on that clock */
 uint64_t sto_wall_seed(void); /* something that differs from run to run, for default seeds */
 uint64_t sto_ram_bytes(void); /* of the machine; 0 when unknown */
 /* Asks for large pages behind memory that will be filled and then read from end to end. A hint only. */

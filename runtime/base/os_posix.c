@@ -535,6 +535,17 @@ uint64_t sto_now_ns(void)
 }
 
 /* The finaliser of splitmix64 (Steele, Lea, Flood 2014) spreads the clock's low bits over the word. */
+int64_t sto_local_seconds(void)
+{
+    const time_t now = time(NULL);
+    struct tm local;
+    if (localtime_r(&now, &local) == NULL)
+        return (int64_t)now;
+    const int64_t y = local.tm_year + 1899; /* whole years before this one */
+    const int64_t days = y * 365 + y / 4 - y / 100 + y / 400 - 719162 + local.tm_yday;
+    return days * 86400 + local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec;
+}
+
 uint64_t sto_wall_seed(void)
 {
     uint64_t z = clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 40;

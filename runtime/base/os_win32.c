@@ -538,6 +538,16 @@ uint64_t sto_now_ns(void)
 }
 
 /* The finaliser of splitmix64 (Steele, Lea, Flood 2014) spreads the clock's low bits over the word. */
+int64_t sto_local_seconds(void)
+{
+    SYSTEMTIME local;
+    FILETIME t;
+    GetLocalTime(&local);
+    if (!SystemTimeToFileTime(&local, &t))
+        return 0;
+    return (int64_t)(((uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime) / 10000000u) - 11644473600; /* from 1601 */
+}
+
 uint64_t sto_wall_seed(void)
 {
     FILETIME t;
