@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "host/chat_form.h"
+#include "host/chat_turn.h"
 #include "host/text_stream.h"
 #include "host/tokenizer.h"
 #include "models/model.h"
@@ -20,7 +20,8 @@ struct sto_generator {
     struct sto_engine *engine;
     struct sto_session *session;
     struct sto_tokenizer *tokenizer;
-    const struct sto_chat_form *form; /* NULL: none known */
+    struct sto_template *form;        /* the model's chat template; NULL: it has none, or one that cannot be read */
+    struct sto_error form_error;      /* why it cannot be read; its status is STO_OK when it has none   */
     float *logits;                    /* [n_vocab]        */
     uint32_t ends[MAX_ENDS];          /* tokens that end a turn: as many as a chain of steps can look out for */
     uint32_t n_ends;
@@ -39,7 +40,9 @@ enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_gener
     if (g == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for a generator");
     g->engine = engine;
-    g->form = sto_chat_form_find(vocab->chat_template);
+    if (vocab->chat_template.size > 0 && sto_template_create(vocab->chat_template.data, vocab->chat_template.size,
+                                                             &g->form, &g->form_error) != STO_OK)
+        sto_error_prefix(&g->form_error, "%s: chat template", model->path); /* raw prompts do without */
     if ((status = sto_tokenizer_create(vocab, &g->tokenizer, err)) != STO_OK) {
         sto_error_prefix(err, "%s", model->path);
         goto fail;
@@ -71,6 +74,7 @@ void sto_generator_destroy(struct sto_generator *g)
     sto_free(g->logits);
     sto_free(g->piece);
     sto_session_destroy(g->session);
+    sto_template_destroy(g->form);
     sto_tokenizer_destroy(g->tokenizer);
     sto_free(g);
 }
@@ -82,7 +86,7 @@ void sto_generator_cancel(struct sto_generator *generator)
 
 const char *sto_generator_chat_form(const struct sto_generator *generator)
 {
-    return generator->form != NULL ? generator->form->name : NULL;
+    return sto_model_get_vocab(generator->engine->model)->chat_template.size > 0 ? "template" : NULL;
 }
 
 uint32_t sto_generator_find_token(const struct sto_generator *generator, const char *text)
@@ -164,8 +168,12 @@ static enum sto_status make_prompt(struct generation *gen, struct sto_error *err
     const size_t size = p->prompt_size != 0 ? p->prompt_size : strlen(text);
     const uint32_t ctx = g->engine->info.ctx_tokens;
     enum sto_status status;
-    if (!p->raw && g->form != NULL) {
-        status = sto_chat_form_tokens(g->form, g->tokenizer, text, size, &gen->prompt, err);
+    if (!p->raw && g->form_error.status != STO_OK) {
+        status = sto_fail(err, g->form_error.status, "%s", g->form_error.message);
+    } else if (!p->raw && g->form != NULL) {
+        const struct sto_vocab *vocab = sto_model_get_vocab(g->engine->model);
+        const struct sto_template_input input = sto_chat_turn_input(vocab, g->tokenizer);
+        status = sto_chat_turn_tokens(g->form, &input, g->tokenizer, (struct sto_view){text, size}, &gen->prompt, err);
     } else {
         const struct sto_tokenize_params how = {.parse_special = p->parse_special, .add_special = true};
         status = sto_tokenize(g->tokenizer, text, size, how, &gen->prompt, err);

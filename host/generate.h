@@ -39,8 +39,8 @@ const char *sto_stop_name(enum sto_stop stop); /* "end", "length", ... */
 struct sto_generate_params {
     const char *prompt;       /* UTF-8; prompt_size bytes, or NUL-terminated when prompt_size is 0 */
     size_t prompt_size;
-    bool raw;                 /* the prompt as it is; else it is one user turn in the model's chat form, where the form
-                                 is known (sto_generator_chat_form)                                              */
+    bool raw;                 /* the prompt as it is; else it is one user turn in the chat template of the model's file,
+                                 if that has one (sto_generator_chat_form); its text never becomes a control token */
     bool parse_special;       /* raw prompts: text such as "<|im_end|>" becomes the control token                */
     uint32_t max_tokens;      /* 0: until the model ends or the context is full                                  */
     bool ignore_end;          /* go on after tokens that end a turn                                              */
@@ -71,7 +71,8 @@ struct sto_generate_result {
 
 /* Starts a new sequence, evaluates the prompt, generates. *result is owned by the caller and is filled in also when an
  * error ends generation midway, with what had been generated; free it in both cases.
- * STO_ERR_USAGE: the prompt does not fit in the context; a parameter is out of range. */
+ * STO_ERR_USAGE: the prompt does not fit in the context; a parameter is out of range; the chat template refuses.
+ * STO_ERR_MODEL: the chat template cannot be read; the message names the file and the template's line. */
 enum sto_status sto_generate(struct sto_generator *generator, const struct sto_generate_params *params,
                              struct sto_generate_result *result, struct sto_error *err);
 void sto_generate_result_free(struct sto_generate_result *result); /* accepts a zeroed one */
@@ -79,8 +80,8 @@ void sto_generate_result_free(struct sto_generate_result *result); /* accepts a 
 /* Ends the sto_generate that is running; with none running, the next one. Any thread; safe in a signal handler. */
 void sto_generator_cancel(struct sto_generator *generator);
 
-/* The chat form that prompts get when raw is false: "chatml", "llama3", "mistral", "deepseek"; NULL: the model has none
- * that is known, and prompts are sent raw. */
+/* What prompts get when raw is false: "template", the chat template of the model's file; NULL: it has none, and prompts
+ * are sent raw. A template that cannot be read makes sto_generate fail, except with raw. */
 const char *sto_generator_chat_form(const struct sto_generator *generator);
 
 /* The id of the token whose text is exactly this, control tokens too; UINT32_MAX: there is none. */

@@ -3,6 +3,7 @@
 #include "runtime/base/mem.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define KEY(name) "tokenizer.ggml." name
 
@@ -163,13 +164,41 @@ static enum sto_status read_flags(const struct sto_gguf *gguf, struct sto_vocab 
     return status;
 }
 
+/* One template, or several with names: then the one called "default", else the first. Several are an array under the
+ * usual key, or keys of their own that the array tokenizer.chat_templates names. */
+static enum sto_status read_template(const struct sto_gguf *gguf, struct sto_vocab *v, struct sto_error *err)
+{
+    static const char KEY_OF_ALL[] = "tokenizer.chat_template";
+    const struct sto_gguf_value *value = sto_gguf_find(gguf, KEY_OF_ALL);
+    const struct sto_gguf_value *names = sto_gguf_find(gguf, "tokenizer.chat_templates");
+    size_t pos = 0;
+    struct sto_view name;
+    if (value != NULL && value->kind == STO_GGUF_ARRAY && value->elem_kind == STO_GGUF_STRING) {
+        (void)sto_gguf_next_string(value, &pos, &v->chat_template);
+        return STO_OK;
+    }
+    if (value == NULL && names != NULL && names->kind == STO_GGUF_ARRAY && names->elem_kind == STO_GGUF_STRING) {
+        char key[256];
+        value = sto_gguf_find(gguf, "tokenizer.chat_template.default");
+        while (value == NULL && sto_gguf_next_string(names, &pos, &name)) {
+            const int size = (int)(name.size < 200 ? name.size : 200);
+            (void)snprintf(key, sizeof key, "%s.%.*s", KEY_OF_ALL, size, name.data);
+            value = sto_gguf_find(gguf, key);
+        }
+        if (value != NULL && value->kind == STO_GGUF_STRING)
+            v->chat_template = value->bytes;
+        return STO_OK;
+    }
+    return sto_gguf_get_string(gguf, KEY_OF_ALL, &v->chat_template, err);
+}
+
 static enum sto_status read_kind(const struct sto_gguf *gguf, struct sto_vocab *v, struct sto_error *err)
 {
     enum sto_status status = sto_gguf_get_string(gguf, KEY("model"), &v->model, err);
     if (status == STO_OK)
         status = sto_gguf_get_string(gguf, KEY("pre"), &v->pre, err);
     if (status == STO_OK)
-        status = sto_gguf_get_string(gguf, "tokenizer.chat_template", &v->chat_template, err);
+        status = read_template(gguf, v, err);
     if (status != STO_OK)
         return status;
     if (v->model.size == 0 || sto_view_equals(v->model, "none") || sto_view_equals(v->model, "no_vocab"))

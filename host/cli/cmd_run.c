@@ -200,7 +200,7 @@ static enum sto_status generate(struct run *r, struct sto_error *err)
     p.sampling.dry_breakers = breakers;
     p.sampling.n_dry_breakers = o->sampling.dry_breakers.n;
     if (!p.raw && sto_generator_chat_form(r->generator) == NULL)
-        sto_print_message(STO_LOG_WARNING, "this model has no chat form that strato knows; the prompt is sent raw");
+        sto_print_message(STO_LOG_WARNING, "this model has no chat template; the prompt is sent raw");
     return sto_generate(r->generator, &p, &r->result, err);
 }
 

@@ -196,9 +196,14 @@ const struct sto_command sto_commands[] = {
         .summary = "render a chat template",
         .usage = {"template [MODEL | -t FILE] [--now TIME] [--jsonl]"},
         .details = "Renders conversations with a model's chat template: {\"messages\", \"tools\", \"kwargs\", "
-                   "\"add_generation_prompt\", \"bos_token\", \"eos_token\"} in, {\"text\"} or {\"error\"} out.",
+                   "\"add_generation_prompt\", \"bos_token\", \"eos_token\"} in, {\"text\"} or {\"error\"} out. All "
+                   "but \"messages\" may be left out: no \"tools\" leaves that variable undefined, null makes it none; "
+                   "tokens that are left out are the model's, null leaves them undefined; \"kwargs\" holds further "
+                   "variables, such as enable_thinking.\n\nWithout --jsonl one conversation is read, and one that "
+                   "cannot be rendered fails the command.\n\n" MODEL_TEXT,
         .tables = {&sto_template_table, &sto_common_table},
-        .examples = {{"strato template -t chat.jinja --jsonl < conversations.jsonl", "one result per line"}},
+        .examples = {{"strato template -t chat.jinja --jsonl < conversations.jsonl", "one result per line"},
+                     {"strato template qwen3-8b.gguf < conversation.json", "what the model gets to see"}},
         .exits = "0123",
         .max_models = 1,
     },

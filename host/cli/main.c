@@ -16,6 +16,7 @@ static const struct {
     {"logits", sto_cmd_logits},
     {"ppl", sto_cmd_ppl},
     {"run", sto_cmd_run},
+    {"template", sto_cmd_template},
     {"tokenize", sto_cmd_tokenize},
     {"verify", sto_cmd_verify},
 };

@@ -198,7 +198,8 @@ TABLE(sto_tokenize_table, "Input");
 
 static const struct sto_option sto_template_table_lines[] = {
     {"--template", "-t", "FILE", "a template file instead of the model's", STO_OPTION_TEXT, AT(own.template_file)},
-    {"--now", NULL, "TIME", "the time that the template sees", STO_OPTION_TEXT, AT(own.now)},
+    {"--now", NULL, "TIME", "the time that the template sees, such as \"2026-01-15 12:00:00\"; default: now",
+     STO_OPTION_TEXT, AT(own.now)},
     {"--jsonl", NULL, NULL, "one conversation per line in, one {\"text\"} or {\"error\"} per line out", STO_OPTION_FLAG,
      AT(own.jsonl)},
 };

@@ -74,6 +74,44 @@ static void everything_in_the_file_comes_back(void **state)
     sto_builder_free(&b);
 }
 
+/* Several chat templates: the one called default, else the first; a single one comes before all. */
+static void one_of_several_templates_is_taken(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tool_use", "rag"}, *const several[] = {"first", "second"};
+    static const struct {
+        bool single, array, named, with_default;
+        const char *expected;
+    } cases[] = {{true, false, true, true, "single"}, {false, true, false, false, "first"},
+                 {false, false, true, true, "default"}, {false, false, true, false, "rag"},
+                 {false, false, false, false, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_gguf_builder b;
+        struct sto_bytes bytes;
+        struct sto_gguf *g;
+        struct sto_vocab v;
+        sto_builder_init(&b, 3, 32);
+        sto_put_string(&b, "tokenizer.ggml.model", "llama");
+        sto_put_strings(&b, "tokenizer.ggml.tokens", tokens, 4);
+        if (cases[i].single)
+            sto_put_string(&b, "tokenizer.chat_template", "single");
+        if (cases[i].array)
+            sto_put_strings(&b, "tokenizer.chat_template", several, 2);
+        if (cases[i].named) {
+            sto_put_strings(&b, "tokenizer.chat_templates", names, 2);
+            sto_put_string(&b, "tokenizer.chat_template.rag", "rag");
+        }
+        if (cases[i].with_default)
+            sto_put_string(&b, "tokenizer.chat_template.default", "default");
+        assert_int_equal(read_vocab(&b, &g, &bytes, &v), STO_OK);
+        assert_true(sto_view_equals(v.chat_template, cases[i].expected));
+        sto_vocab_free(&v);
+        sto_gguf_close(g);
+        sto_bytes_free(&bytes);
+        sto_builder_free(&b);
+    }
+}
+
 static void absent_parts_have_their_defaults(void **state)
 {
     (void)state;
@@ -272,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_in_the_file_comes_back),
+        cmocka_unit_test(one_of_several_templates_is_taken),
         cmocka_unit_test(absent_parts_have_their_defaults),
         cmocka_unit_test(without_a_lie_the_vocabulary_is_read),
         cmocka_unit_test(contradictions_are_named),
