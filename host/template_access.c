@@ -33,13 +33,30 @@ const struct sto_thing *sto_thing_of(struct sto_value v, enum sto_thing_kind kin
     return thing != NULL && thing->kind == kind ? thing : NULL;
 }
 
-/* The next of a cycler's values; a joiner's separator, but nothing the first time. */
-static struct sto_value ask(struct sto_thing *thing)
+/* A joiner gives its separator, but nothing the first time. */
+static struct sto_value ask_joiner(struct sto_thing *joiner)
 {
-    const size_t n = thing->position++;
-    if (thing->kind == STO_THING_CYCLER)
-        return thing->items->items[n % thing->items->n];
-    return n == 0 ? sto_text_value(&sto_no_text) : thing->items->items[0];
+    return joiner->position++ == 0 ? sto_text_value(&sto_no_text) : joiner->items->items[0];
+}
+
+static struct sto_value cycler_method(struct sto_thing *cycler, const char *name)
+{
+    const struct sto_value current = cycler->items->items[cycler->position % cycler->items->n];
+    cycler->position = strcmp(name, "reset") == 0 ? 0 : cycler->position + 1;
+    return strcmp(name, "reset") == 0 ? sto_value_null() : current;
+}
+
+static struct sto_value cycler_attribute(struct sto_run *run, struct sto_thing *cycler, struct sto_view name)
+{
+    static const char *const methods[] = {"next", "reset"};
+    const struct sto_value self = {.kind = STO_VALUE_OPAQUE, .opaque = cycler};
+    if (sto_view_equals(name, "current"))
+        return cycler->items->items[cycler->position % cycler->items->n];
+    for (size_t i = 0; i < 2; i++) {
+        if (sto_view_equals(name, methods[i]))
+            return sto_thing_value(run, (struct sto_thing){.kind = STO_THING_METHOD, .self = self, .name = methods[i]});
+    }
+    return sto_value_undefined();
 }
 
 struct sto_value sto_call(struct sto_run *run, struct sto_value callee, const struct sto_arguments *args)
@@ -59,16 +76,18 @@ struct sto_value sto_call(struct sto_run *run, struct sto_value callee, const st
     case STO_THING_METHOD:
         if (thing->loop != NULL)
             return sto_loop_method(run, thing->loop, thing->name, args);
+        if (thing->self.kind == STO_VALUE_OPAQUE)
+            return cycler_method(thing->self.opaque, thing->name);
         return sto_call_method(run, thing->self, thing->name, args);
     case STO_THING_LOOP:
         if (thing->loop->node->op != STO_OP_RECURSIVE || !sto_argument(args, 0, NULL, &v))
             break;
         return sto_run_for(run, thing->loop->node, thing->loop->outside, v, thing->loop->depth + 1);
+    case STO_THING_JOINER: return ask_joiner(thing);
     case STO_THING_CYCLER:
-    case STO_THING_JOINER: return ask(thing);
     case STO_THING_NAMESPACE: break;
     }
-    sto_run_fail(run, "this %s cannot be called", thing->kind == STO_THING_LOOP ? "loop" : "namespace");
+    sto_run_fail(run, "this cannot be called");
     return sto_value_undefined();
 }
 
@@ -127,13 +146,15 @@ struct sto_value sto_loop_method(struct sto_run *run, struct sto_loop *loop, con
 
 /* ---- attributes and items ---- */
 
-static struct sto_value thing_attribute(struct sto_run *run, const struct sto_thing *thing, const struct sto_text *name)
+static struct sto_value thing_attribute(struct sto_run *run, struct sto_thing *thing, const struct sto_text *name)
 {
     const struct sto_value *v = NULL;
     if (thing->kind == STO_THING_NAMESPACE)
         v = sto_object_find(thing->fields, name->data, name->size);
     else if (thing->kind == STO_THING_LOOP)
         return sto_loop_attribute(run, thing->loop, view_of(name));
+    else if (thing->kind == STO_THING_CYCLER)
+        return cycler_attribute(run, thing, view_of(name));
     else if (thing->kind == STO_THING_MACRO && sto_view_equals(view_of(name), "name") &&
              thing->node->kind == STO_NODE_MACRO)
         return sto_text_value(run->t->names->fields[thing->node->name].key);

@@ -377,12 +377,15 @@ struct sto_value sto_apply_filter(struct sto_run *run, struct sto_view name, str
                                   const struct sto_arguments *args)
 {
     const struct sto_filter_entry *const tables[] = {sto_text_filters, sto_list_filters};
-    if (run->failed)
+    if (!sto_run_enter(run)) /* a filter may apply another: map('map', ...) */
         return sto_value_undefined();
     for (size_t i = 0; i < 2; i++) {
         for (const struct sto_filter_entry *f = tables[i]; f->name != NULL; f++) {
-            if (sto_view_equals(name, f->name))
-                return f->apply(run, v, args);
+            if (!sto_view_equals(name, f->name))
+                continue;
+            v = f->apply(run, v, args);
+            run->depth--;
+            return v;
         }
     }
     sto_run_fail(run, "there is no filter \"%.*s\"", (int)(name.size < 80 ? name.size : 80), name.data);

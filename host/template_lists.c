@@ -238,7 +238,8 @@ static struct sto_arguments rest_of(const struct sto_arguments *args, size_t n)
 {
     struct sto_arguments rest = *args;
     const size_t skipped = n < args->positional.n ? n : args->positional.n;
-    rest.positional.items += skipped;
+    if (skipped > 0)
+        rest.positional.items += skipped;
     rest.positional.n -= skipped;
     return rest;
 }

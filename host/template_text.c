@@ -42,7 +42,8 @@ const struct sto_text *sto_slice_text(struct sto_run *run, const struct sto_text
     *slice = *t;
     slice->data += from;
     slice->size = to - from;
-    slice->origins += t->origins != NULL ? from : 0;
+    if (t->origins != NULL)
+        slice->origins += from;
     return slice;
 }
 
