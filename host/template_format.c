@@ -253,8 +253,9 @@ struct sto_value sto_format_percent(struct sto_run *run, const struct sto_text *
         }
         plain = pos;
     }
+    const bool container = arguments.kind == STO_VALUE_LIST || arguments.kind == STO_VALUE_OBJECT;
     const bool tuple = arguments.kind == STO_VALUE_LIST && arguments.list->form == STO_LIST_TUPLE;
-    if (used < (tuple ? arguments.list->n : arguments.kind == STO_VALUE_OBJECT ? 0 : 1))
+    if (used < (tuple ? arguments.list->n : container ? 0 : 1))
         sto_run_fail(run, "the format does not use all values");
     if (run->failed)
         return sto_value_undefined();
