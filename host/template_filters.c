@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/json.h"
+#include "host/unicode.h"
 #include "host/utf8.h"
 
 static struct sto_value call_method(struct sto_run *run, struct sto_value v, const char *name,
@@ -175,6 +176,9 @@ static struct sto_value round_(struct sto_run *run, struct sto_value v, const st
         sto_run_fail(run, "%s cannot be rounded", sto_value_kind_name(v.kind));
         return sto_value_undefined();
     }
+    int64_t whole;
+    if (method.kind != STO_VALUE_TEXT && precision >= 0 && sto_as_int(v, &whole))
+        return sto_value_int(whole);
     const double scale = pow(10, (double)precision), scaled = x * scale;
     const double rounded = sto_value_is_text(method, "ceil")    ? ceil(scaled)
                            : sto_value_is_text(method, "floor") ? floor(scaled)
@@ -242,11 +246,23 @@ static struct sto_value truncate(struct sto_run *run, struct sto_value v, const 
     return sto_text_value(sto_built(run, &b));
 }
 
+/* Runs of letters, digits and underscores. */
 static struct sto_value wordcount(struct sto_run *run, struct sto_value v, const struct sto_arguments *args)
 {
-    const struct sto_value words = call_method(run, v, "split", &(struct sto_arguments){0});
+    const struct sto_text *t = sto_to_text(run, v);
+    int64_t words = 0;
+    bool inside = false;
     (void)args;
-    return sto_value_int(words.kind == STO_VALUE_LIST ? (int64_t)words.list->n : 0);
+    sto_run_charge(run, t->size);
+    for (size_t pos = 0, n; pos < t->size; pos += n) {
+        const uint32_t cp = sto_utf8_get(t->data + pos, t->size - pos, &n);
+        const bool part = cp == '_' || (sto_unicode_props(cp) & STO_UNICODE_CATEGORY) <= STO_UNICODE_LO ||
+                          ((sto_unicode_props(cp) & STO_UNICODE_CATEGORY) >= STO_UNICODE_ND &&
+                           (sto_unicode_props(cp) & STO_UNICODE_CATEGORY) <= STO_UNICODE_NO);
+        words += part && !inside ? 1 : 0;
+        inside = part;
+    }
+    return sto_value_int(words);
 }
 
 static struct sto_value escape(struct sto_run *run, struct sto_value v, const struct sto_arguments *args)

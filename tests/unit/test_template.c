@@ -196,9 +196,9 @@ static void filters_do_as_documented(void **state)
         {"{{ 'a\nb\n\nc' | indent }}|{{ 'a\nb' | indent(2, true) }}", "a\n    b\n\n    c|  a\n  b"},
         {"{{ '3.7' | float }} {{ '12' | int }} {{ 'x' | int(5) }} {{ 3.9 | int }} {{ 'ff' | int(0, 16) }}",
          "3.7 12 5 3 255"},
-        {"{{ 2.345 | round(2, 'floor') }} {{ 2.5 | round }} {{ 3.5 | round }}", "2.34 2.0 4.0"},
+        {"{{ 2.345 | round(2, 'floor') }} {{ 2.5 | round }} {{ 3.5 | round }} {{ 3 | round }}", "2.34 2.0 4.0 3"},
         {"{{ t | e }} {{ t | upper }} {{ 'foo bar baz qux' | truncate(9, leeway=0) }}", "a&lt;b&gt; A<B> foo..."},
-        {"{{ '%s-%05.1f|%3d' | format('a', 2.25, 7) }} {{ 'a b  c' | wordcount }}", "a-002.2|  7 3"},
+        {"{{ '%s-%05.1f|%3d' | format('a', 2.25, 7) }} {{ 'a b-c  d' | wordcount }}", "a-002.2|  7 4"},
         {"{{ 'x'|safe + '<' }} {{ '<p>a  <b>c</b>' | striptags }} {{ 'a b/\u00e9' | urlencode }}",
          "x&lt; a c a%20b/%C3%A9"},
         {"{{ 'abc' | list }}{{ d.a | items | list }}{{ 'a' | center(5) }}|", "['a', 'b', 'c'][('k', 'v')]  a  |"});
