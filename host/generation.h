@@ -23,7 +23,7 @@ struct sto_generator {
     uint32_t n_ends;
     char *piece;                      /* room for the text of one token */
     size_t piece_size;
-    uint64_t n_runs;                  /* generations so far: tells a conversation whether the session is still its own */
+    uint64_t n_runs;                  /* generations so far: whose tokens the session holds */
 };
 
 /* What the owner of a generation does with its text. */
