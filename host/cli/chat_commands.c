@@ -147,13 +147,14 @@ static void show_settings(const struct sto_chat *chat)
             struct sto_option o = set_tables[t]->options[i];
             char value[64] = "";
             o.show_default = true;
-            sto_option_value(&o, &chat->options, value, sizeof value);
+            if (o.kind != STO_OPTION_TEXTS && o.kind != STO_OPTION_BIASES && o.kind != STO_OPTION_TEXT)
+                sto_option_value(&o, &chat->options, value, sizeof value);
             if (o.kind == STO_OPTION_FLAG) {
                 const bool *flag = (const bool *)((const char *)&chat->options + o.offset);
                 (void)snprintf(value, sizeof value, "%s", *flag ? "on" : "off");
             }
             if (value[0] != '\0')
-                printf("  %-20s %-8s %s\n", o.name + 2, value, o.help);
+                printf("  %-20s %s\n", o.name + 2, value);
         }
     }
     (void)fflush(stdout);

@@ -35,7 +35,7 @@ static void put_style(const struct sto_chat_screen *s, const char *style)
         (void)fputs(style, stdout);
 }
 
-/* Whether a character may reach a terminal: no controls but tab and line feed, in either of Unicode's blocks of them. */
+/* Whether a character may reach a terminal: no controls but tab and line feed, in neither of Unicode's blocks. */
 static bool is_harmless(const char *c, size_t n)
 {
     const unsigned char first = (unsigned char)c[0];

@@ -36,8 +36,8 @@ const struct sto_command sto_commands[] = {
                    "conversation, Ctrl-D leaves; /help lists the commands, such as /save and /undo. Thoughts are dim, "
                    "or with --fold hidden. When standard input is no terminal each line of it is a message.\n\n"
                    "What was said before stays in the KV cache, so that only the new message is evaluated. When the "
-                   "context is nearly full the oldest turns are left out, which is said; the system's message stays.\n\n"
-                   MODEL_TEXT,
+                   "context is nearly full the oldest turns are left out, which is said; the system's message "
+                   "stays.\n\n" MODEL_TEXT,
         .tables = {&sto_chat_table, &sto_sampling_table, ENGINE_TABLES},
         .examples = {{"strato chat", "the demo model"},
                      {"strato chat qwen3-8b.gguf --system \"Answer in one sentence.\"", "a conversation"},

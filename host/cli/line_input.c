@@ -153,7 +153,7 @@ static unsigned char take_paste(EditLine *edit, int key)
         (void)el_insertstr(edit, text);
         sto_free(text);
     }
-    return CC_REFRESH;
+    return CC_REDISPLAY;
 }
 
 static void open_history(struct sto_line_input *in)
@@ -215,6 +215,7 @@ static enum sto_status read_edited(struct sto_line_input *in, const char *prompt
     in->prompt = prompt;
     in->abandoned = false;
     in->size = 0;
+    el_resize(in->edit); /* the window may have changed while an answer came */
     (void)fputs("\x1b[?2004h", stdout); /* the terminal says what is pasted */
     (void)fflush(stdout);
     const char *line = el_gets(in->edit, &n);

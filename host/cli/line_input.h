@@ -1,8 +1,8 @@
 /* Messages as a person types them: a line with editing, history and pasted text where libedit is there and standard
  * input and output are a terminal; else plain lines.
  *
- * Pasted text of several lines stands in the line as "[pasted: 200 lines]" and is put back in its place when the line is
- * sent. The history lies in a file of the user's state folder. One thread. */
+ * Pasted text of several lines stands in the line as "[pasted: 200 lines]" and is put back in its place when the line
+ * is sent. The history lies in a file of the user's state folder. One thread. */
 #ifndef STO_CLI_LINE_INPUT_H
 #define STO_CLI_LINE_INPUT_H
 

@@ -135,8 +135,8 @@ struct sto_option_table {
 };
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
-    sto_run_table, sto_chat_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table, sto_tokenize_table,
-    sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table;
+    sto_run_table, sto_chat_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table,
+    sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table;
 
 enum { STO_MAX_TABLES = 6 };
 
