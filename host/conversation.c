@@ -18,25 +18,27 @@ enum sto_status sto_conversation_create(struct sto_generator *generator, struct 
                                         struct sto_error *err)
 {
     const struct sto_model *model = generator->engine->model;
-    struct sto_view source = sto_model_get_vocab(model)->chat_template;
+    const struct sto_view source = sto_model_get_vocab(model)->chat_template;
+    if (generator->form_error.status != STO_OK)
+        return sto_fail(err, generator->form_error.status, "%s", generator->form_error.message);
     struct sto_conversation *c = sto_calloc(1, sizeof *c);
     if (c == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for a conversation");
     c->generator = generator;
-    c->has_template = source.size > 0;
     c->tools = sto_value_undefined();
     c->reasoning = sto_reasoning_find(source);
     c->tool_format = sto_tool_format_find(source);
-    if (!c->has_template)
-        source = (struct sto_view){PLAIN_TEMPLATE, sizeof PLAIN_TEMPLATE - 1};
-    const enum sto_status status = sto_template_create(source.data, source.size, &c->form, err);
-    if (status != STO_OK) {
-        sto_error_prefix(err, "%s: chat template", model->path);
-        sto_conversation_destroy(c);
-        return status;
+    c->form = generator->form;
+    enum sto_status status = STO_OK;
+    if (c->form == NULL) {
+        status = sto_template_create(PLAIN_TEMPLATE, sizeof PLAIN_TEMPLATE - 1, &c->plain_form, err);
+        c->form = c->plain_form;
     }
-    *out = c;
-    return STO_OK;
+    if (status == STO_OK)
+        *out = c;
+    else
+        sto_conversation_destroy(c);
+    return status;
 }
 
 void sto_conversation_destroy(struct sto_conversation *c)
@@ -44,7 +46,7 @@ void sto_conversation_destroy(struct sto_conversation *c)
     if (c == NULL)
         return;
     sto_conversation_truncate(c, 0);
-    sto_template_destroy(c->form);
+    sto_template_destroy(c->plain_form);
     sto_arena_free(&c->tools_arena);
     sto_tokens_free(&c->ids);
     sto_free(c->messages);
@@ -54,7 +56,7 @@ void sto_conversation_destroy(struct sto_conversation *c)
 
 bool sto_conversation_has_template(const struct sto_conversation *c)
 {
-    return c->has_template;
+    return c->plain_form == NULL;
 }
 
 void sto_conversation_cancel(struct sto_conversation *c)

@@ -16,8 +16,8 @@ struct sto_message {
 
 struct sto_conversation {
     struct sto_generator *generator;
-    struct sto_template *form;
-    bool has_template; /* of the model's own */
+    const struct sto_template *form;  /* the generator's, or plain_form */
+    struct sto_template *plain_form;  /* for a model without a template; owned */
     struct sto_reasoning reasoning;
     const struct sto_tool_format *tool_format; /* NULL: none known */
     struct sto_message *messages;              /* [n] */

@@ -1,6 +1,7 @@
 /* From messages to the tokens of a prompt: which turns still fit, and how much of it the session has already. */
 #include <string.h>
 
+#include "host/chat_turn.h"
 #include "host/conversation_internal.h"
 #include "models/model.h"
 #include "runtime/engine.h"
@@ -12,13 +13,6 @@ void sto_prompt_free(struct sto_prompt *prompt)
 }
 
 /* ---- rendering ---- */
-
-static struct sto_view token_text(const struct sto_tokenizer *tokenizer, uint32_t id)
-{
-    if (id >= sto_tokenizer_n_tokens(tokenizer))
-        return (struct sto_view){NULL, 0};
-    return sto_tokenizer_bytes(tokenizer, id);
-}
 
 /* What the template is given; values are made in the arena. */
 static enum sto_status make_input(const struct sto_conversation *c, size_t n_dropped, enum sto_thinking thinking,
@@ -37,14 +31,11 @@ static enum sto_status make_input(const struct sto_conversation *c, size_t n_dro
         made = sto_object_set(arena, extra, c->reasoning.variable, sto_value_bool(thinking == STO_THINKING_ON));
     if (!made)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %zu messages", c->n);
-    *in = (struct sto_template_input){.messages = sto_value_of_list(messages),
-                                      .tools = c->tools.kind == STO_VALUE_LIST ? c->tools : sto_value_null(),
-                                      .extra = sto_value_of_object(extra),
-                                      .add_generation_prompt = true,
-                                      .bos_token = token_text(tokenizer, sto_tokenizer_bos(tokenizer)),
-                                      .eos_token =
-                                          token_text(tokenizer, sto_model_get_vocab(c->generator->engine->model)->eos),
-                                      .now = STO_TEMPLATE_NOW};
+    *in = sto_chat_turn_input(sto_model_get_vocab(c->generator->engine->model), tokenizer);
+    in->messages = sto_value_of_list(messages);
+    in->extra = sto_value_of_object(extra);
+    if (c->tools.kind == STO_VALUE_LIST)
+        in->tools = c->tools;
     return STO_OK;
 }
 

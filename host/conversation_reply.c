@@ -233,8 +233,9 @@ static enum sto_status begin(struct reply *r, struct sto_prompt *prompt, struct 
         status = sto_answer_add(&r->answer, prompt->prefill, strlen(prompt->prefill), err);
     r->answer.params.user = r;
     r->answer.params.on_event = on_answer;
-    r->text.stops = c->has_template || p->n_stops > 0 ? p->stops : plain_stops;
-    r->text.n_stops = c->has_template || p->n_stops > 0 ? p->n_stops : 1;
+    const bool plain = c->plain_form != NULL && p->n_stops == 0;
+    r->text.stops = plain ? plain_stops : p->stops;
+    r->text.n_stops = plain ? 1 : p->n_stops;
     r->gen.g = c->generator;
     r->gen.owner = (struct sto_generation_owner){r, on_text, wants_control, on_prompt};
     r->gen.sampling = &p->sampling;

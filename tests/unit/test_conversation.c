@@ -1,5 +1,5 @@
-/* Conversations with the demo model: what is evaluated again and what is not, what is left out when the context fills up,
- * thoughts, stops and cancelling. The model's file is copied with a longer context or another template where a test
+/* Conversations with the demo model: what is evaluated again and what is not, what is left out when the context fills
+ * up, thoughts, stops and cancelling. The model's file is copied with a longer context or another template where a test
  * needs one; what the model says does not matter, only what is done with it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,8 @@ static void open_chat(struct chat *chat, uint32_t context, const char *form)
 {
     char path[64];
     struct sto_error err = {0};
-    const struct sto_engine_params params = {.ctx_tokens = context, .math = STO_MATH_EXACT, .deterministic = context < 4096};
+    const struct sto_engine_params params = {
+        .ctx_tokens = context, .math = STO_MATH_EXACT, .deterministic = context < 4096};
     (void)snprintf(path, sizeof path, "test_conversation_%u.gguf", (unsigned)(sto_wall_seed() % 1000000));
     write_model(path, context, form);
     *chat = (struct chat){0};
