@@ -34,7 +34,8 @@ const struct sto_command sto_commands[] = {
         .details = "A conversation: type a message, Enter sends it. A line that ends with a backslash goes on in the "
                    "next one; pasted text goes into the message whole. Ctrl-C stops an answer and keeps the "
                    "conversation, Ctrl-D leaves; /help lists the commands, such as /save and /undo. Thoughts are dim, "
-                   "or with --fold hidden. When standard input is no terminal each line of it is a message.\n\n"
+                   "or with --fold hidden. When standard input is no terminal each line of it is a message or a "
+                   "command.\n\n"
                    "What was said before stays in the KV cache, so that only the new message is evaluated. When the "
                    "context is nearly full the oldest turns are left out, which is said; the system's message "
                    "stays.\n\n" MODEL_TEXT,
