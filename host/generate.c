@@ -1,32 +1,14 @@
-/* Generating text: prompt to tokens, tokens through a session, logits through the sampler, tokens to streamed text.
- *
- * The first token comes from the sampler here. Where the settings allow it, all others are drawn on the device, with
- * the same result. */
+/* Generators, and one prompt at a time: prompt to tokens, tokens through the loop of host/generation.h, text out. */
 #include "host/generate.h"
 
 #include <string.h>
 
 #include "host/chat_turn.h"
+#include "host/generation.h"
 #include "host/text_stream.h"
-#include "host/tokenizer.h"
 #include "models/model.h"
 #include "runtime/base/mem.h"
-#include "runtime/base/os.h"
 #include "runtime/engine.h"
-
-enum { MAX_ENDS = SAMPLE_MAX_END };
-
-struct sto_generator {
-    struct sto_engine *engine;
-    struct sto_session *session;
-    struct sto_tokenizer *tokenizer;
-    struct sto_template *form;        /* the model's chat template; NULL: it has none, or one that cannot be read */
-    struct sto_error form_error;      /* why it cannot be read; its status is STO_OK when it has none   */
-    uint32_t ends[MAX_ENDS];          /* tokens that end a turn: as many as a chain of steps can look out for */
-    uint32_t n_ends;
-    char *piece;                      /* room for the text of one token */
-    size_t piece_size;
-};
 
 /* ---- creation ---- */
 
@@ -48,7 +30,7 @@ enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_gener
     }
     if ((status = sto_session_create(engine, &g->session, err)) != STO_OK)
         goto fail;
-    for (uint32_t id = 0; id < sto_tokenizer_n_tokens(g->tokenizer) && g->n_ends < MAX_ENDS; id++) {
+    for (uint32_t id = 0; id < sto_tokenizer_n_tokens(g->tokenizer) && g->n_ends < STO_MAX_ENDS; id++) {
         if (sto_tokenizer_is_end(g->tokenizer, id))
             g->ends[g->n_ends++] = id;
     }
@@ -111,214 +93,67 @@ void sto_generate_defaults(struct sto_generate_params *params)
 
 /* ---- one generation ---- */
 
-struct generation {
-    struct sto_generator *g;
+/* What a call of sto_generate adds to the loop: stop strings, the caller's callbacks, the text as a whole. */
+struct call {
     const struct sto_generate_params *params;
-    struct sto_generate_result *result;
-    struct sto_sampler *sampler;
-    struct sto_tokens prompt, tokens;
+    struct sto_generation gen;
     struct sto_text_stream stream;
-    struct sto_detokenizer detokenizer;
-    bool ended; /* result->stop is set */
-    enum sto_status taken; /* of the token that came last */
-    struct sto_error *err;
 };
 
-static void end(struct generation *gen, enum sto_stop stop)
+static void give_out(struct call *c, size_t from, size_t to)
 {
-    if (!gen->ended)
-        gen->result->stop = stop;
-    gen->ended = true;
+    const struct sto_generate_params *p = c->params;
+    if (to > from && p->on_text != NULL && p->on_text(p->user, c->stream.text + from, to - from))
+        sto_generation_end(&c->gen, STO_STOP_CANCELLED);
 }
 
-static bool take_cancel(struct generation *gen)
+static enum sto_status add_text(void *self, const char *text, size_t size, struct sto_error *err)
 {
-    const bool cancelled = sto_session_take_cancel(gen->g->session);
-    if (cancelled)
-        end(gen, STO_STOP_CANCELLED);
-    return cancelled;
-}
-
-static void give_out(struct generation *gen, size_t from, size_t to)
-{
-    const struct sto_generate_params *p = gen->params;
-    if (to > from && p->on_text != NULL && p->on_text(p->user, gen->stream.text + from, to - from))
-        end(gen, STO_STOP_CANCELLED);
-}
-
-static enum sto_status add_text(struct generation *gen, size_t size, struct sto_error *err)
-{
+    struct call *c = self;
     size_t from = 0, to = 0;
-    const enum sto_status status = sto_text_stream_add(&gen->stream, gen->g->piece, size, &from, &to, err);
+    if (c->stream.stopped)
+        return STO_OK;
+    const enum sto_status status = sto_text_stream_add(&c->stream, text, size, &from, &to, err);
     if (status == STO_OK)
-        give_out(gen, from, to);
-    if (gen->stream.stopped)
-        end(gen, STO_STOP_STRING);
+        give_out(c, from, to);
+    if (c->stream.stopped)
+        sto_generation_end(&c->gen, STO_STOP_STRING);
     return status;
 }
 
-static enum sto_status make_prompt(struct generation *gen, struct sto_error *err)
+static bool on_prompt(void *self, size_t done, size_t total)
 {
-    const struct sto_generate_params *p = gen->params;
-    const struct sto_generator *g = gen->g;
+    const struct sto_generate_params *p = ((struct call *)self)->params;
+    return p->on_prompt != NULL && p->on_prompt(p->user, done, total);
+}
+
+static enum sto_status make_prompt(struct call *c, struct sto_error *err)
+{
+    const struct sto_generate_params *p = c->params;
+    const struct sto_generator *g = c->gen.g;
+    struct sto_tokens *prompt = &c->gen.prompt;
     const char *text = p->prompt != NULL ? p->prompt : "";
     const size_t size = p->prompt_size != 0 ? p->prompt_size : strlen(text);
-    const uint32_t ctx = g->engine->info.ctx_tokens;
     enum sto_status status;
     if (!p->raw && g->form_error.status != STO_OK) {
         status = sto_fail(err, g->form_error.status, "%s", g->form_error.message);
     } else if (!p->raw && g->form != NULL) {
         const struct sto_vocab *vocab = sto_model_get_vocab(g->engine->model);
         const struct sto_template_input input = sto_chat_turn_input(vocab, g->tokenizer);
-        status = sto_chat_turn_tokens(g->form, &input, g->tokenizer, (struct sto_view){text, size}, &gen->prompt, err);
+        status = sto_chat_turn_tokens(g->form, &input, g->tokenizer, (struct sto_view){text, size}, prompt, err);
     } else {
         const struct sto_tokenize_params how = {.parse_special = p->parse_special, .add_special = true};
-        status = sto_tokenize(g->tokenizer, text, size, how, &gen->prompt, err);
+        status = sto_tokenize(g->tokenizer, text, size, how, prompt, err);
     }
-    if (status == STO_OK && gen->prompt.n == 0)
-        status = sto_fail(err, STO_ERR_USAGE, "the prompt is empty, and this vocabulary adds no token of its own");
-    if (status == STO_OK && gen->prompt.n >= ctx)
-        status = sto_fail(err, STO_ERR_USAGE, "the prompt is %zu tokens long, the context has room for %u (--ctx)",
-                          gen->prompt.n, ctx - 1);
-    return status;
+    return status == STO_OK ? sto_generation_check_prompt(&c->gen, err) : status;
 }
 
-static enum sto_status read_prompt(struct generation *gen, struct sto_error *err)
-{
-    const struct sto_generate_params *p = gen->params;
-    const size_t group = gen->g->engine->info.ubatch_tokens;
-    const uint64_t start = sto_now_ns();
-    enum sto_status status = STO_OK;
-    for (size_t done = 0; done < gen->prompt.n && status == STO_OK && !gen->ended;) {
-        const size_t left = gen->prompt.n - done;
-        const size_t n = left < group ? left : group;
-        for (size_t i = 0; i < n && status == STO_OK; i++)
-            status = sto_sampler_accept(gen->sampler, gen->prompt.ids[done + i], err);
-        if (status == STO_OK)
-            status = sto_session_eval(gen->g->session, gen->prompt.ids + done, n,
-                                      n == left ? STO_LOGITS_LAST : STO_LOGITS_NONE, NULL, err);
-        done += n;
-        if (p->on_prompt != NULL && p->on_prompt(p->user, done, gen->prompt.n))
-            end(gen, STO_STOP_CANCELLED);
-        (void)take_cancel(gen);
-    }
-    gen->result->prompt_ns = sto_now_ns() - start;
-    return status;
-}
-
-/* A token has come; afterwards the generation may have ended. */
-static enum sto_status take_token(struct generation *gen, uint32_t token, struct sto_error *err)
-{
-    const struct sto_generate_params *p = gen->params;
-    const struct sto_generator *g = gen->g;
-    enum sto_status status = sto_sampler_accept(gen->sampler, token, err);
-    if (status == STO_OK)
-        status = sto_tokens_push(&gen->tokens, token, err);
-    if (status != STO_OK)
-        return status;
-    /* An embedding may be padded beyond the vocabulary: such ids have no text. */
-    const bool known = token < sto_tokenizer_n_tokens(g->tokenizer);
-    if (known && !p->ignore_end && sto_tokenizer_is_end(g->tokenizer, token)) {
-        end(gen, STO_STOP_END);
-        return STO_OK;
-    }
-    if (known)
-        status = add_text(gen, sto_detokenize(&gen->detokenizer, token, g->piece, g->piece_size), err);
-    if (p->max_tokens != 0 && gen->tokens.n >= p->max_tokens)
-        end(gen, STO_STOP_LENGTH);
-    return status;
-}
-
-/* Takes one token from the logits. */
-static enum sto_status next_token(struct generation *gen, uint32_t *token, struct sto_error *err)
-{
-    const enum sto_status status = sto_sampler_sample(gen->sampler, sto_session_logits(gen->g->session), token, err);
-    return status == STO_OK ? take_token(gen, *token, err) : status;
-}
-
-static bool token_drawn(void *user, uint32_t token)
-{
-    struct generation *gen = user;
-    gen->taken = take_token(gen, token, gen->err);
-    return gen->taken != STO_OK || gen->ended;
-}
-
-/* What follows `token`, drawn on the device until the generation has ended; the sampler's settings allow it. */
-static enum sto_status draw_on_device(struct generation *gen, struct sto_generation_params *how, uint32_t token,
-                                      struct sto_error *err)
-{
-    const struct sto_generate_params *p = gen->params;
-    struct sto_session *session = gen->g->session;
-    uint32_t n_steps = gen->g->engine->info.ctx_tokens - sto_session_length(session), n_drawn = 0;
-    if (p->max_tokens != 0 && p->max_tokens - gen->tokens.n < n_steps)
-        n_steps = (uint32_t)(p->max_tokens - gen->tokens.n);
-    how->end_tokens = gen->g->ends;
-    how->n_end_tokens = p->ignore_end ? 0 : gen->g->n_ends;
-    how->user = gen;
-    how->on_token = token_drawn;
-    gen->err = err;
-    const enum sto_status status = sto_session_generate(session, token, how, n_steps, NULL, &n_drawn, err);
-    sto_sampler_skip(gen->sampler, n_drawn);
-    if (status == STO_OK && gen->taken == STO_OK && !gen->ended)
-        end(gen, STO_STOP_CONTEXT);
-    return status != STO_OK ? status : gen->taken;
-}
-
-/* Room for all that can be generated, so that no step has to allocate: exact for ids; text beyond a limit grows. */
-static enum sto_status reserve(struct generation *gen, struct sto_error *err)
+/* Room for the text of all that can be generated, up to a limit beyond which it grows. */
+static enum sto_status reserve_text(struct call *c, struct sto_error *err)
 {
     enum { MOST_TEXT_BYTES = 1 << 20 };
-    const struct sto_generate_params *p = gen->params;
-    const size_t left = gen->g->engine->info.ctx_tokens - gen->prompt.n + 1; /* the last one needs no room */
-    const size_t n = p->max_tokens != 0 && p->max_tokens < left ? p->max_tokens : left;
-    const size_t most = n < MOST_TEXT_BYTES / gen->g->piece_size ? n * gen->g->piece_size : MOST_TEXT_BYTES;
-    const enum sto_status status = sto_text_stream_reserve(&gen->stream, most, err);
-    if (status != STO_OK)
-        return status;
-    gen->tokens.ids = sto_calloc(n, sizeof *gen->tokens.ids);
-    if (gen->tokens.ids == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %zu tokens", n);
-    gen->tokens.capacity = n;
-    return STO_OK;
-}
-
-static enum sto_status generate_tokens(struct generation *gen, struct sto_error *err)
-{
-    const uint32_t ctx = gen->g->engine->info.ctx_tokens;
-    const uint64_t start = sto_now_ns();
-    struct sto_generation_params how = {0};
-    enum sto_status status = STO_OK;
-    while (status == STO_OK && !gen->ended && !take_cancel(gen)) {
-        uint32_t token = 0;
-        status = next_token(gen, &token, err);
-        if (status != STO_OK || gen->ended)
-            break;
-        if (sto_session_length(gen->g->session) >= ctx)
-            end(gen, STO_STOP_CONTEXT);
-        else if (gen->g->engine->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
-                 sto_op_can_sample(sto_device_get_plan(gen->g->engine->device)) &&
-                 sto_sampler_on_device(gen->sampler, &how))
-            status = draw_on_device(gen, &how, token, err);
-        else
-            status = sto_session_eval(gen->g->session, &token, 1, STO_LOGITS_LAST, NULL, err);
-    }
-    gen->result->generate_ns = sto_now_ns() - start;
-    return status;
-}
-
-/* What the detokenizer and the stop strings held back belongs to the text, unless a stop string ended it. */
-static enum sto_status flush(struct generation *gen, struct sto_error *err)
-{
-    size_t from = 0, to = 0;
-    enum sto_status status = STO_OK;
-    const size_t size = sto_detokenize_finish(&gen->detokenizer, gen->g->piece, gen->g->piece_size);
-    if (!gen->stream.stopped && size > 0)
-        status = add_text(gen, size, err);
-    if (!gen->stream.stopped) {
-        sto_text_stream_finish(&gen->stream, &from, &to);
-        give_out(gen, from, to);
-    }
-    return status;
+    const size_t n = sto_generation_most_tokens(&c->gen), piece = c->gen.g->piece_size;
+    return sto_text_stream_reserve(&c->stream, n < MOST_TEXT_BYTES / piece ? n * piece : MOST_TEXT_BYTES, err);
 }
 
 static enum sto_status check_params(const struct sto_generate_params *p, struct sto_error *err)
@@ -334,38 +169,39 @@ static enum sto_status check_params(const struct sto_generate_params *p, struct 
 enum sto_status sto_generate(struct sto_generator *generator, const struct sto_generate_params *params,
                              struct sto_generate_result *result, struct sto_error *err)
 {
-    struct generation gen = {.g = generator, .params = params, .result = result};
+    struct call c = {.params = params,
+                     .gen = {.g = generator,
+                             .sampling = &params->sampling,
+                             .max_tokens = params->max_tokens,
+                             .ignore_end = params->ignore_end}};
+    size_t from = 0, to = 0;
     enum sto_status status = check_params(params, err);
-    *result = (struct sto_generate_result){0};
-    gen.stream.stops = params->stops;
-    gen.stream.n_stops = params->n_stops;
-    gen.detokenizer.tokenizer = generator->tokenizer;
-    sto_session_truncate(generator->session, 0);
+    c.gen.owner = (struct sto_generation_owner){.self = &c, .text = add_text, .on_prompt = on_prompt};
+    c.stream.stops = params->stops;
+    c.stream.n_stops = params->n_stops;
     if (status == STO_OK)
-        status = add_text(&gen, 0, err); /* result->text is a string even when nothing is generated */
+        status = add_text(&c, "", 0, err); /* result->text is a string even when nothing is generated */
     if (status == STO_OK)
-        status = sto_sampler_create(&params->sampling, generator->engine->model->h.n_vocab, &gen.sampler, err);
+        status = make_prompt(&c, err);
     if (status == STO_OK)
-        status = make_prompt(&gen, err);
+        status = reserve_text(&c, err);
     if (status == STO_OK)
-        status = reserve(&gen, err);
-    if (status == STO_OK)
-        status = read_prompt(&gen, err);
-    if (status == STO_OK && !gen.ended)
-        status = generate_tokens(&gen, err);
-    if (status == STO_ERR_CANCELLED) { /* cancelled inside an evaluation: what there is stays */
-        end(&gen, STO_STOP_CANCELLED);
-        status = STO_OK;
+        status = sto_generation_run(&c.gen, err);
+    if (!c.stream.stopped) {
+        sto_text_stream_finish(&c.stream, &from, &to);
+        give_out(&c, from, to);
     }
-    const enum sto_status flushed = flush(&gen, status == STO_OK ? err : NULL);
-    result->prompt_tokens = gen.prompt.ids;
-    result->n_prompt_tokens = gen.prompt.n;
-    result->tokens = gen.tokens.ids;
-    result->n_tokens = gen.tokens.n;
-    result->text = gen.stream.text;
-    result->text_size = gen.stream.size;
-    sto_sampler_destroy(gen.sampler);
-    return status != STO_OK ? status : flushed;
+    *result = (struct sto_generate_result){.prompt_tokens = c.gen.prompt.ids,
+                                           .n_prompt_tokens = c.gen.prompt.n,
+                                           .tokens = c.gen.tokens.ids,
+                                           .n_tokens = c.gen.tokens.n,
+                                           .text = c.stream.text,
+                                           .text_size = c.stream.size,
+                                           .stop = c.gen.stop,
+                                           .prompt_ns = c.gen.prompt_ns,
+                                           .generate_ns = c.gen.generate_ns};
+    sto_tokens_free(&c.gen.forced);
+    return status;
 }
 
 void sto_generate_result_free(struct sto_generate_result *result)

@@ -8,6 +8,8 @@
  *   p.on_text = print;
  *   sto_generate(g, &p, &result, &err);
  *
+ * host/conversation.h goes on from here: several turns, thoughts and calls of tools as events.
+ *
  * A generator owns one session of an engine and the model's tokenizer. Lifetime: the engine and its model outlive the
  * generator. Threads: one generator belongs to one thread at a time; sto_generator_cancel may come from any thread. */
 #ifndef STRATO_GENERATE_H

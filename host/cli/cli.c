@@ -83,14 +83,14 @@ enum sto_status sto_cli_model(const struct sto_options *options, const char **pa
 
 typedef void cancel_function(void *arg);
 
-static atomic_int n_interrupts;
+static atomic_int n_interrupts, n_allowed = 1;
 static _Atomic(cancel_function *) cancel_now;
 static _Atomic(void *) cancel_arg;
 static atomic_flag caught = ATOMIC_FLAG_INIT;
 
 static void on_interrupt(void)
 {
-    if (atomic_fetch_add(&n_interrupts, 1) > 0)
+    if (atomic_fetch_add(&n_interrupts, 1) >= atomic_load(&n_allowed))
         sto_exit_now(130); /* what shells report for a program that Ctrl-C ended */
     cancel_function *cancel = atomic_load(&cancel_now);
     if (cancel != NULL)
@@ -104,6 +104,12 @@ void sto_cli_on_interrupt(void (*cancel)(void *arg), void *arg)
     atomic_store(&cancel_now, cancel);
     if (!atomic_flag_test_and_set(&caught))
         (void)sto_catch_interrupt(on_interrupt);
+}
+
+void sto_cli_allow_interrupts(int n)
+{
+    atomic_store(&n_allowed, n);
+    atomic_store(&n_interrupts, 0);
 }
 
 bool sto_cli_interrupted(void)

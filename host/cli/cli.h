@@ -72,6 +72,10 @@ const char *sto_cli_find_demo(const char *program_dir, char *path, size_t size);
 void sto_cli_on_interrupt(void (*cancel)(void *arg), void *arg);
 bool sto_cli_interrupted(void);
 
+/* How many more Ctrl-C are requests before one ends the program, counted from now; 1 unless said otherwise. Also
+ * forgets that there was one. */
+void sto_cli_allow_interrupts(int n);
+
 /* Entry points. Those that this program has are listed in main.c. */
 int sto_cmd_run(int argc, char **argv);
 int sto_cmd_chat(int argc, char **argv);

@@ -149,19 +149,6 @@ static enum sto_status read_prompt(const struct sto_options *o, char **text, siz
     return sto_read_input(o->own.file, text, size, err);
 }
 
-/* Breakers are given as texts; each must be one token. */
-static enum sto_status find_breakers(const struct sto_options *o, const struct sto_generator *g, uint32_t *ids,
-                                     struct sto_error *err)
-{
-    for (size_t i = 0; i < o->sampling.dry_breakers.n; i++) {
-        ids[i] = sto_generator_find_token(g, o->sampling.dry_breakers.items[i]);
-        if (ids[i] == UINT32_MAX)
-            return sto_fail(err, STO_ERR_USAGE, "--dry-breaker '%s' is not a token of this model",
-                            o->sampling.dry_breakers.items[i]);
-    }
-    return STO_OK;
-}
-
 static void cancel(void *generator)
 {
     sto_generator_cancel(generator);
@@ -194,7 +181,7 @@ static enum sto_status generate(struct run *r, struct sto_error *err)
     p.user = &r->output;
     p.on_text = write_text;
     p.on_prompt = show_prompt;
-    const enum sto_status status = find_breakers(o, r->generator, breakers, err);
+    const enum sto_status status = sto_find_dry_breakers(o, r->generator, breakers, err);
     if (status != STO_OK)
         return status;
     p.sampling.dry_breakers = breakers;

@@ -31,9 +31,18 @@ const struct sto_command sto_commands[] = {
         .name = "chat",
         .summary = "talk with a model in the terminal",
         .usage = {"chat [MODEL] [options]"},
-        .details = MODEL_TEXT,
-        .tables = {&sto_sampling_table, ENGINE_TABLES},
-        .examples = {{"strato chat qwen3-8b.gguf", "a conversation"}},
+        .details = "A conversation: type a message, Enter sends it. A line that ends with a backslash goes on in the "
+                   "next one; pasted text goes into the message whole. Ctrl-C stops an answer and keeps the "
+                   "conversation, Ctrl-D leaves; /help lists the commands, such as /save and /undo. Thoughts are dim, "
+                   "or with --fold hidden. When standard input is no terminal each line of it is a message or a "
+                   "command.\n\n"
+                   "What was said before stays in the KV cache, so that only the new message is evaluated. When the "
+                   "context is nearly full the oldest turns are left out, which is said; the system's message "
+                   "stays.\n\n" MODEL_TEXT,
+        .tables = {&sto_chat_table, &sto_sampling_table, ENGINE_TABLES},
+        .examples = {{"strato chat", "the demo model"},
+                     {"strato chat qwen3-8b.gguf --system \"Answer in one sentence.\"", "a conversation"},
+                     {"strato chat qwen3-8b.gguf --think off < questions.txt", "a message per line"}},
         .exits = "012345",
         .max_models = 1,
     },

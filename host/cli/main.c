@@ -11,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } available[] = {
     {"bench", sto_cmd_bench},
+    {"chat", sto_cmd_chat},
     {"devices", sto_cmd_devices},
     {"info", sto_cmd_info},
     {"logits", sto_cmd_logits},

@@ -1,5 +1,6 @@
 /* Every option of every command, one line each. */
 #include "host/cli/options.h"
+#include "host/conversation.h"
 
 #include <float.h>
 #include <stddef.h>
@@ -22,6 +23,9 @@ static const struct sto_choice bench_choices[] = {
 static const struct sto_choice decode_choices[] = {{"draw", STO_BENCH_DRAW}, {"eval", STO_BENCH_EVAL}, {NULL, 0}};
 static const struct sto_choice sweep_choices[] = {
     {"context", STO_SWEEP_CONTEXT}, {"batch", STO_SWEEP_BATCH}, {"vram", STO_SWEEP_VRAM}, {NULL, 0}};
+
+static const struct sto_choice thinking_choices[] = {
+    {"auto", STO_THINKING_AUTO}, {"on", STO_THINKING_ON}, {"off", STO_THINKING_OFF}, {NULL, 0}};
 
 static const struct sto_option sto_common_table_lines[] = {
     {"--model", "-m", "FILE", "the model, as the MODEL argument", STO_OPTION_MODEL, AT(models)},
@@ -129,6 +133,20 @@ static const struct sto_option sto_run_table_lines[] = {
     {"--ignore-eos", NULL, NULL, "go on after the model has ended", STO_OPTION_FLAG, AT(own.ignore_eos)},
 };
 TABLE(sto_run_table, "Prompt and output");
+
+static const struct sto_option sto_chat_table_lines[] = {
+    {"--system", NULL, "TEXT", "what the model is told before the conversation", STO_OPTION_TEXT, AT(own.system)},
+    {"--n-predict", "-n", "N|all", "tokens of an answer at most; default: until the model ends", STO_OPTION_U32_ALL,
+     AT(own.max_tokens), RANGE(1, UINT32_MAX)},
+    {"--stop", NULL, "TEXT", "end an answer before this text; may be given several times", STO_OPTION_TEXTS,
+     AT(own.stops)},
+    {"--think", NULL, "WHEN", "whether the model thinks first; auto: as its template has it", STO_OPTION_CHOICE,
+     AT(own.thinking), .choices = thinking_choices, .show_default = true},
+    {"--think-budget", NULL, "N", "tokens after which a thought is closed; 0: no limit", STO_OPTION_U32,
+     AT(own.thinking_budget), RANGE(0, UINT32_MAX), .show_default = true},
+    {"--fold", NULL, NULL, "do not show thoughts, only how long they were", STO_OPTION_FLAG, AT(own.fold)},
+};
+TABLE(sto_chat_table, "Conversation");
 
 static const struct sto_option sto_bench_table_lines[] = {
     {"--n-prompt", "-p", "LIST", "prompt lengths in tokens, 0: none; default 512", STO_OPTION_TEXTS,

@@ -81,6 +81,18 @@ void sto_stack_close(struct sto_stack *stack)
     *stack = (struct sto_stack){0};
 }
 
+enum sto_status sto_find_dry_breakers(const struct sto_options *options, const struct sto_generator *generator,
+                                      uint32_t *ids, struct sto_error *err)
+{
+    const struct sto_text_list *texts = &options->sampling.dry_breakers;
+    for (size_t i = 0; i < texts->n; i++) {
+        ids[i] = sto_generator_find_token(generator, texts->items[i]);
+        if (ids[i] == UINT32_MAX)
+            return sto_fail(err, STO_ERR_USAGE, "--dry-breaker '%s' is not a token of this model", texts->items[i]);
+    }
+    return STO_OK;
+}
+
 static enum sto_status read_stdin(char **text, size_t *size, struct sto_error *err)
 {
     size_t capacity = 0, n = 0, got = 0;

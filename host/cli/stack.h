@@ -3,6 +3,7 @@
 #define STO_CLI_STACK_H
 
 #include "host/cli/options.h"
+#include "host/generate.h"
 #include "runtime/strato.h"
 
 struct sto_stack {
@@ -23,6 +24,10 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err);
 void sto_stack_close(struct sto_stack *stack);
+
+/* The tokens that --dry-breaker names, ids [STO_MAX_LIST]. STO_ERR_USAGE: a text is not one token of this model. */
+enum sto_status sto_find_dry_breakers(const struct sto_options *options, const struct sto_generator *generator,
+                                      uint32_t *ids, struct sto_error *err);
 
 /* All of standard input, or of a file (free with sto_free). NUL-terminated; size does not count the NUL. */
 enum sto_status sto_read_input(const char *path, char **text, size_t *size, struct sto_error *err);

@@ -42,6 +42,8 @@ enum sto_status sto_make_dirs(const char *path, struct sto_error *err);
 
 /* Where caches belong: $XDG_CACHE_HOME/strato, ~/.cache/strato, %LOCALAPPDATA%\strato. "" when there is no home. */
 void sto_cache_dir(char *path, size_t size);
+/* Where what a program remembers belongs: $XDG_STATE_HOME/strato, ~/.local/state/strato, %LOCALAPPDATA%\strato. */
+void sto_state_dir(char *path, size_t size);
 /* The folder of the running program, without a slash at the end; "" when unknown. */
 void sto_program_dir(char *path, size_t size);
 

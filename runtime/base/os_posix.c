@@ -320,17 +320,28 @@ enum sto_status sto_make_dirs(const char *path, struct sto_error *err)
     return STO_OK;
 }
 
-void sto_cache_dir(char *path, size_t size)
+/* A folder of the user's: what the variable says, or a place below home. */
+static void user_dir(const char *variable, const char *below_home, char *path, size_t size)
 {
-    const char *xdg = getenv("XDG_CACHE_HOME");
+    const char *xdg = getenv(variable);
     const char *home = getenv("HOME");
     int n = -1;
     if (xdg != NULL && xdg[0] == '/')
         n = snprintf(path, size, "%s/strato", xdg);
     else if (home != NULL && home[0] == '/')
-        n = snprintf(path, size, "%s/.cache/strato", home);
+        n = snprintf(path, size, "%s/%s/strato", home, below_home);
     if ((n < 0 || (size_t)n >= size) && size > 0)
         path[0] = '\0';
+}
+
+void sto_cache_dir(char *path, size_t size)
+{
+    user_dir("XDG_CACHE_HOME", ".cache", path, size);
+}
+
+void sto_state_dir(char *path, size_t size)
+{
+    user_dir("XDG_STATE_HOME", ".local/state", path, size);
 }
 
 void sto_program_dir(char *path, size_t size)

@@ -371,6 +371,11 @@ void sto_cache_dir(char *path, size_t size)
         memcpy(path + len, tail, sizeof tail);
 }
 
+void sto_state_dir(char *path, size_t size)
+{
+    sto_cache_dir(path, size); /* Windows has one place for both */
+}
+
 void sto_program_dir(char *path, size_t size)
 {
     wchar_t exe[MAX_PATH_BYTES];

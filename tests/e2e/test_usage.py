@@ -32,7 +32,7 @@ def every_bad_option_is_wrong_usage_and_is_named():
 
 @test
 def commands_that_are_not_there_are_named():
-    for args, part in ((["rnu"], "run"), (["frobnicate"], "frobnicate"), (["chat"], "chat"),
+    for args, part in ((["rnu"], "run"), (["frobnicate"], "frobnicate"), (["serve"], "serve"),
                        (["--nonsense"], "--nonsense")):
         result = strato(*args)
         check(result.code == 2 and part in result.err.decode(), "exit code or text", result)

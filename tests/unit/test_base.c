@@ -305,6 +305,10 @@ static void well_known_folders_fit_or_are_empty(void **state)
     assert_true(path[0] == '\0' || strstr(path, "strato") != NULL);
     sto_cache_dir(small, sizeof small);
     assert_string_equal(small, "");
+    sto_state_dir(path, sizeof path);
+    assert_true(path[0] == '\0' || strstr(path, "strato") != NULL);
+    sto_state_dir(small, sizeof small);
+    assert_string_equal(small, "");
 }
 
 /* ---- threads and clock ---- */
