@@ -141,8 +141,8 @@ static enum sto_status create(struct sto_kernel_case *c, struct sto_error *err)
     uint32_t *zeros = sto_calloc(n_counters, sizeof *zeros);
     if (zeros == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u counters", (unsigned)n_counters);
-    enum sto_status status = sto_kernel_case_buffer(c, &c->more[COUNTERS], "counters", zeros, n_counters * sizeof *zeros,
-                                                    err);
+    enum sto_status status =
+        sto_kernel_case_buffer(c, &c->more[COUNTERS], "counters", zeros, n_counters * sizeof *zeros, err);
     sto_free(zeros);
     if (status == STO_OK)
         status = put_cache(c, err);

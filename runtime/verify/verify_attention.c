@@ -1,6 +1,6 @@
-/* Cases of attn_decode, attn_prefill and attn_prefill_coopmat, held to softmax in double precision over what the cache's
- * bytes decode to. Pages lie in a shuffled order; rows that no column may use are poison, and pages of which no column
- * may use a row have no memory at all: who touches what is masked is found out. */
+/* Cases of attn_decode, attn_prefill and attn_prefill_coopmat, held to softmax in double precision over what the bytes
+ * of the cache decode to. Pages lie in a shuffled order; rows that no column may use are poison, and pages of which no
+ * column may use a row have no memory at all: who touches what is masked is found out. */
 #include <math.h>
 #include <string.h>
 
@@ -502,7 +502,6 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
 static void quick_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
 {
     struct attention_case c = matrix_units(6, 2, 128);
-    c.columns = consecutive(20, 143);
     if (!takes_heads(v, kernel, &c))
         c = matrix_units(6, 2, 64);
     c.columns = consecutive(20, 143);

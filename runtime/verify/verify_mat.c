@@ -4,7 +4,7 @@
  * double. Bounds are multiples of 2^-24 of the sum of absolute products. Data for the f16 kernels is representable in
  * f16, and the 8-bit kernels are held to a product with the very activations that they were given: so neither bound has
  * to leave room for the precision of a path, where an error could hide. */
-#include "runtime/verify/verify.h"
+#include "runtime/verify/verify_weights.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,76 +13,6 @@
 #include "shaders/shared/args.h"
 
 static const double HALF_ULP = 0x1p-24;
-
-enum data { DATA_FINE, DATA_F16 }; /* DATA_F16: every weight and activation is representable in f16 */
-
-/* ---- data ---- */
-
-static void put_f16(uint8_t *p, float f)
-{
-    const uint16_t h = sto_f32_to_f16(f);
-    p[0] = (uint8_t)(h & 255);
-    p[1] = (uint8_t)(h >> 8);
-}
-
-/* A scale: of either sign and any digits, or a power of two. */
-static float scale_value(struct sto_verifier *v, enum data data)
-{
-    if (data == DATA_F16)
-        return sto_verify_random(v) % 2 != 0 ? 0x1p-8f : 0x1p-9f;
-    const float magnitude = sto_verify_uniform(v, 0.001f, 0.02f);
-    return sto_verify_random(v) % 4 != 0 ? magnitude : -magnitude;
-}
-
-/* Offsets of f16 scales in a block; the rest of a block may be any bytes. */
-static const struct {
-    bool scale, minimum;
-    uint8_t scale_at, minimum_at;
-} scales_of[STO_TYPE_COUNT] = {
-    [STO_TYPE_Q4_0] = {.scale = true},
-    [STO_TYPE_Q4_1] = {.scale = true, .minimum = true, .minimum_at = 2},
-    [STO_TYPE_Q5_0] = {.scale = true},
-    [STO_TYPE_Q5_1] = {.scale = true, .minimum = true, .minimum_at = 2},
-    [STO_TYPE_Q8_0] = {.scale = true},
-    [STO_TYPE_Q2_K] = {.scale = true, .scale_at = 80, .minimum = true, .minimum_at = 82},
-    [STO_TYPE_Q3_K] = {.scale = true, .scale_at = 108},
-    [STO_TYPE_Q4_K] = {.scale = true, .minimum = true, .minimum_at = 2},
-    [STO_TYPE_Q5_K] = {.scale = true, .minimum = true, .minimum_at = 2},
-    [STO_TYPE_Q6_K] = {.scale = true, .scale_at = 208},
-    [STO_TYPE_IQ4_NL] = {.scale = true},
-    [STO_TYPE_IQ4_XS] = {.scale = true},
-};
-
-/* One block of random weights: random bytes, then scales that keep values of the order of 1. */
-static void fill_block(struct sto_verifier *v, enum sto_type type, enum data data, uint8_t *p)
-{
-    const uint32_t bytes = sto_type_get(type)->block_bytes;
-    const float plain = data == DATA_F16 ? (float)(int32_t)(sto_verify_random(v) % 255) / 128.0f - 1.0f
-                                         : sto_verify_uniform(v, -1, 1);
-
-    for (uint32_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(sto_verify_random(v) & 255);
-    if (type == STO_TYPE_F32 || type == STO_TYPE_F16 || type == STO_TYPE_BF16)
-        sto_encode(type, &plain, p, 1);
-    if (type == STO_TYPE_MXFP4)
-        p[0] = (uint8_t)(120 + p[0] % 8);
-    const float scale = scale_value(v, data);
-    if (scales_of[type].scale)
-        put_f16(p + scales_of[type].scale_at, scale);
-    if (scales_of[type].minimum)
-        put_f16(p + scales_of[type].minimum_at, data == DATA_F16 ? scale : scale_value(v, data));
-    if (data == DATA_F16 && type == STO_TYPE_Q6_K) { /* sub-block scales small enough for 11 bits: -32 .. 31 */
-        for (uint32_t i = 192; i < 208; i++)
-            p[i] = (uint8_t)((p[i] & 63) - 32);
-    }
-    if (data == DATA_F16 && type == STO_TYPE_IQ4_XS) { /* likewise: 16 .. 47 before 32 is taken off */
-        uint32_t high = 0;
-        for (uint32_t s = 0; s < 8; s++)
-            high |= (1 + (sto_verify_random(v) & 1)) << 2 * s;
-        p[2] = (uint8_t)(high & 255);
-        p[3] = (uint8_t)(high >> 8);
-    }
-}
 
 /* A product and its operands, on the host and on the device. */
 struct operands {
@@ -102,7 +32,7 @@ static uint64_t row_bytes(const struct operands *o)
 }
 
 /* Random weights, activations, bias and what is in y before; gaps between columns of x stay poison. */
-static void make_operands(struct sto_verifier *v, struct operands *o, enum data data)
+static void make_operands(struct sto_verifier *v, struct operands *o, enum sto_verify_data data)
 {
     const uint32_t block_bytes = sto_type_get(o->type)->block_bytes;
     const uint64_t bytes = row_bytes(o) * o->n_out;
@@ -112,9 +42,9 @@ static void make_operands(struct sto_verifier *v, struct operands *o, enum data 
     o->offset16 = 3;
     o->w = sto_verify_alloc(v, bytes, 1);
     for (uint64_t at = 0; at < bytes; at += block_bytes)
-        fill_block(v, o->type, data, o->w + at);
+        sto_verify_fill_block(v, o->type, data, o->w + at);
     o->x = sto_verify_floats(v, (size_t)o->n_cols * o->n_in, 1);
-    if (data == DATA_F16) {
+    if (data == STO_VERIFY_F16) {
         for (size_t i = 0; i < (size_t)o->n_cols * o->n_in; i++)
             o->x[i] = rintf(o->x[i] * 256) / 256;
     }
@@ -348,9 +278,9 @@ static double bound_of(enum sto_kernel kernel, uint32_t n_in)
     return (16 + 4 * sqrt(is_q8(kernel) ? n_in / 32.0 : n_in)) * HALF_ULP;
 }
 
-static enum data data_of(enum sto_kernel kernel)
+static enum sto_verify_data data_of(enum sto_kernel kernel)
 {
-    return (sto_kernel_get(kernel)->needs & STO_NEEDS_F16) != 0 ? DATA_F16 : DATA_FINE;
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_F16) != 0 ? STO_VERIFY_F16 : STO_VERIFY_FINE;
 }
 
 static struct operands begin_product(struct sto_verifier *v, enum sto_kernel kernel, struct operands o)
@@ -599,7 +529,7 @@ static void rounding_case(struct sto_verifier *v, enum sto_kernel kernel)
     struct operands o = {.type = sto_kernel_get(kernel)->weight, .n_out = 5, .n_cols = 9};
     o.n_in = row_length(o.type, 1);
     use_kernel(v, kernel);
-    make_operands(v, &o, DATA_FINE);
+    make_operands(v, &o, STO_VERIFY_FINE);
     o.x[0] = 1e9f;
     o.x[o.n_in + 1] = -70000.0f;
     put_operands(v, &o);
@@ -640,7 +570,7 @@ static void run_tiles(struct sto_verifier *v, enum sto_kernel kernel)
     split_case(v, kernel, 9);
     if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K)
         tile_case(v, kernel);
-    if (data_of(kernel) == DATA_F16)
+    if (data_of(kernel) == STO_VERIFY_F16)
         rounding_case(v, kernel);
 }
 
@@ -748,7 +678,7 @@ static void embed_case(struct sto_verifier *v, enum sto_kernel kernel, uint32_t 
     struct operands o = {.type = sto_kernel_get(kernel)->weight, .n_out = N_VOCAB, .n_in = n_in, .n_cols = n_cols};
 
     sto_verify_begin(v, "%u columns of %u, scale %g", n_cols, n_in, (double)scale);
-    make_operands(v, &o, DATA_FINE);
+    make_operands(v, &o, STO_VERIFY_FINE);
     put_operands(v, &o);
     float *row = sto_verify_alloc(v, n_in, sizeof *row);
     double *want = sto_verify_alloc(v, (size_t)n_cols * n_in, sizeof *want);
