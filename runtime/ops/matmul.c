@@ -122,11 +122,13 @@ static bool may_glu(const struct product *p)
     return p->a->w.rows % 2 == 0 && p->tile_rows % 2 == 0 && (p->tile_cols == 0 || half >= p->tile_rows / 2);
 }
 
-/* In 8 bits too: by the last of the workgroups that make a block. */
+/* In 8 bits too: by the last of the workgroups that make a block. Kernels of whole rows do it in their forms of few
+ * columns. */
 static bool may_quantize_glu(const struct product *p)
 {
+    enum { MOST_TILE_COLUMNS = 8 };
     const uint32_t half = p->a->w.rows / 2, outputs = p->tile_rows / 2;
-    return p->a->xq != 0 && half % 32 == 0 && 32 % outputs == 0 && half / 32 <= STO_OP_COUNTERS &&
+    return p->a->xq != 0 && p->tile_cols <= MOST_TILE_COLUMNS && half % 32 == 0 && 32 % outputs == 0 && half / 32 <= STO_OP_COUNTERS &&
            p->a->y.stride % 4 == 0 && p->a->y.address % 16 == 0;
 }
 
