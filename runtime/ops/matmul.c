@@ -128,8 +128,8 @@ static bool may_quantize_glu(const struct product *p)
 {
     enum { MOST_TILE_COLUMNS = 8 };
     const uint32_t half = p->a->w.rows / 2, outputs = p->tile_rows / 2;
-    return p->a->xq != 0 && p->tile_cols <= MOST_TILE_COLUMNS && half % 32 == 0 && 32 % outputs == 0 && half / 32 <= STO_OP_COUNTERS &&
-           p->a->y.stride % 4 == 0 && p->a->y.address % 16 == 0;
+    return p->a->xq != 0 && p->tile_cols <= MOST_TILE_COLUMNS && half % 32 == 0 && 32 % outputs == 0 &&
+           half / 32 <= STO_OP_COUNTERS && p->a->y.stride % 4 == 0 && p->a->y.address % 16 == 0;
 }
 
 static bool may_norm(const struct product *p)
