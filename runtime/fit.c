@@ -19,15 +19,13 @@ static bool fits(const struct sto_fit_input *in, uint32_t tokens)
     return sto_fit_bytes(in, tokens) <= in->available_bytes;
 }
 
-enum { SIZE_CHARS = 24 };
-
-static const char *size_text(uint64_t bytes, char *text)
+const char *sto_size_text(uint64_t bytes, char *text)
 {
     const double mib = (double)bytes / (1024.0 * 1024.0);
     if (mib < 1024.0)
-        (void)snprintf(text, SIZE_CHARS, "%.1f MiB", mib);
+        (void)snprintf(text, STO_SIZE_CHARS, "%.1f MiB", mib);
     else
-        (void)snprintf(text, SIZE_CHARS, "%.2f GiB", mib / 1024.0);
+        (void)snprintf(text, STO_SIZE_CHARS, "%.2f GiB", mib / 1024.0);
     return text;
 }
 
@@ -48,15 +46,16 @@ static uint32_t largest_fitting(const struct sto_fit_input *in)
 static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, struct sto_error *err)
 {
     const uint32_t most = largest_fitting(in);
-    char need[SIZE_CHARS], weights[SIZE_CHARS], kv[SIZE_CHARS], available[SIZE_CHARS], advice[96];
+    char need[STO_SIZE_CHARS], weights[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], available[STO_SIZE_CHARS], advice[96];
     if (most == 0)
         (void)snprintf(advice, sizeof advice, "a smaller quantisation of the model would fit");
     else
         (void)snprintf(advice, sizeof advice, "--ctx %u would fit, or a smaller --kv format", most);
     return sto_fail(err, STO_ERR_NO_FIT,
                     "the model needs %s on the device (weights %s, KV cache of %u tokens %s), %s is available; %s",
-                    size_text(sto_fit_bytes(in, tokens), need), size_text(in->weight_bytes, weights), tokens,
-                    size_text(in->kv_bytes_per_token * tokens, kv), size_text(in->available_bytes, available), advice);
+                    sto_size_text(sto_fit_bytes(in, tokens), need), sto_size_text(in->weight_bytes, weights), tokens,
+                    sto_size_text(in->kv_bytes_per_token * tokens, kv),
+                    sto_size_text(in->available_bytes, available), advice);
 }
 
 uint32_t sto_fit_smallest(const struct sto_fit_input *in)

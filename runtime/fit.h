@@ -14,6 +14,9 @@ struct sto_fit_input {
     uint32_t granule_tokens;      /* contexts are rounded up to this for memory                      */
 };
 
+/* "12.5 MiB" or "3.20 GiB" in text [STO_SIZE_CHARS]; returns text. */
+enum { STO_SIZE_CHARS = 24 };
+const char *sto_size_text(uint64_t bytes, char *text);
 /* Device bytes that a context of so many tokens takes, weights included. */
 uint64_t sto_fit_bytes(const struct sto_fit_input *in, uint32_t tokens);
 /* The smallest context that is chosen without being asked for. */

@@ -10,7 +10,6 @@
 #include "runtime/fit.h"
 #include "runtime/placement.h"
 
-static const double mib = 1024.0 * 1024.0;
 enum { DEFAULT_RING_SLOTS = 2, SMALL_BUFFERS_BYTES = 4 << 20 };
 
 /* What may be used when no budget is given: what is free, less a margin for the desktop and the driver. */
@@ -76,12 +75,13 @@ static enum sto_status stream_some(struct sto_engine *e, const struct sto_fit_in
     e->info.ctx_tokens = ctx;
     if (sto_placement_make(layers, p, NULL) == STO_OK)
         return STO_OK;
+    char needed[STO_SIZE_CHARS], layer[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %.1f MiB on the device even with one layer there at a time (%.1f MiB, the largest "
-                    "one) and a context of %u tokens, %.1f MiB is available; a shorter --ctx, a smaller --kv format "
-                    "or a smaller quantisation of the model takes less",
-                    (double)(others + p->slot_bytes) / mib, (double)p->slot_bytes / mib, (unsigned)ctx,
-                    (double)available / mib);
+                    "the model needs %s on the device even with one layer there at a time (%s, the largest one) and a "
+                    "context of %u tokens, %s is available; a shorter --ctx, a smaller --kv format or a smaller "
+                    "quantisation of the model takes less",
+                    sto_size_text(others + p->slot_bytes, needed), sto_size_text(p->slot_bytes, layer), (unsigned)ctx,
+                    sto_size_text(available, there));
 }
 
 enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)

@@ -724,16 +724,20 @@ static void quick_embed(struct sto_verifier *v, enum sto_kernel kernel)
 
 /* ---- quick ones ---- */
 
-/* One column, and as many as a dispatch takes at once and some more: an odd number of blocks, ragged rows. */
+/* One column, what follows it in a decode step, and as many as a dispatch takes at once and some more: an odd number of
+ * blocks, ragged rows. */
 static void quick_product(struct sto_verifier *v, enum sto_kernel kernel)
 {
     const enum sto_type type = sto_kernel_get(kernel)->weight;
     const bool few = is_vector(kernel) || is_rows(kernel);
     const uint32_t many = is_vector(kernel) ? 5 : 33;
 
-    if (few)
+    if (few) {
         product_case(v, kernel,
                      (struct operands){.n_out = 67, .n_in = row_length(type, 2), .n_cols = 1, .has_bias = true});
+        epilogue_case(v, kernel, NORM, is_q8(kernel), 416, 1);
+        epilogue_case(v, kernel, GLU_SILU, is_q8(kernel), 128, 1);
+    }
     product_case(v, kernel, (struct operands){.n_out = 67, .n_in = row_length(type, 1), .n_cols = many,
                                               .has_bias = !few, .accumulate = true});
 }

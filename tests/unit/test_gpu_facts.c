@@ -289,7 +289,9 @@ static char *report(enum sto_bench_output format, uint32_t limits)
     static const struct sto_device_plan plan = {.unified_memory = false};
     uint64_t ns[2] = {1000000000, 2000000000}, first[2] = {1000000000, 2000000000};
     struct sto_gpu_source *source = open_source("test_gpu_facts.nowhere", fake_library);
+    static const struct sto_findings findings;
     const struct sto_bench_setup setup = {.options = &options, .snapshot = &snapshot, .plan = &plan, .source = source,
+                                          .findings = &findings,
                                           .model_file = "m.gguf", .model_type = "llama",
                                           .bandwidth = {.best_gb_per_s = 100}};
     const struct sto_bench_result result = {.test = {.n_gen = 100}, .work = {.tokens = 100, .read_bytes = 30000000000u},
