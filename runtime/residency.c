@@ -75,13 +75,13 @@ static enum sto_status stream_some(struct sto_engine *e, const struct sto_fit_in
     e->info.ctx_tokens = ctx;
     if (sto_placement_make(layers, p, NULL) == STO_OK)
         return STO_OK;
-    char needed[STO_SIZE_CHARS], layer[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
+    char needed[STO_SIZE_CHARS], layer[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %s on the device even with one layer there at a time (%s, the largest one) and a "
-                    "context of %u tokens, %s is available; a shorter --ctx, a smaller --kv format or a smaller "
-                    "quantisation of the model takes less",
+                    "the model needs %s on the device even with the weights of one layer there at a time (%s, the "
+                    "largest), KV cache of %u tokens %s; %s is available; a shorter --ctx, a smaller --kv format or a "
+                    "smaller quantisation of the model takes less",
                     sto_size_text(others + p->slot_bytes, needed), sto_size_text(p->slot_bytes, layer), (unsigned)ctx,
-                    sto_size_text(available, there));
+                    sto_size_text(in->kv_bytes_per_token * ctx, kv), sto_size_text(available, there));
 }
 
 enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)

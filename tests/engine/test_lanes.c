@@ -133,7 +133,7 @@ static void budgets_hold(void **state)
         struct sto_engine *engine = NULL;
         struct sto_error err = {0};
         if (sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err) == STO_ERR_NO_FIT) {
-            assert_non_null(strstr(err.message, "even with one layer there at a time"));
+            assert_non_null(strstr(err.message, "even with the weights of one layer there at a time"));
             assert_int_equal(before, N_LAYERS); /* only below what fits */
             refused++;
             continue;
