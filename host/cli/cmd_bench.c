@@ -96,19 +96,30 @@ static enum sto_status make_sweep(struct job *j, struct sto_error *err)
 
 /* ---- set-up ---- */
 
-static enum sto_status create_engine(struct job *j, struct sto_error *err)
+static uint32_t needed_tokens(const struct job *j)
+{
+    return sto_bench_list_max(&j->depths) + most_new_tokens(j);
+}
+
+static enum sto_status check_context(const struct job *j, struct sto_error *err)
 {
     const struct sto_options *o = j->options;
-    const uint32_t needed = sto_bench_list_max(&j->depths) + most_new_tokens(j);
-    struct sto_engine_params params;
-    sto_options_engine(o, &params);
+    const uint32_t needed = needed_tokens(j);
     if (o->common.ctx_tokens != 0 && o->common.ctx_tokens < needed)
         return sto_fail(err, STO_ERR_USAGE, "--ctx %u: the longest test needs %u tokens",
                         (unsigned)o->common.ctx_tokens, (unsigned)needed);
     if (needed > sto_model_n_ctx_train(j->stack.model))
         return sto_fail(err, STO_ERR_USAGE, "the longest test needs %u tokens of context, the model has %u",
                         (unsigned)needed, (unsigned)sto_model_n_ctx_train(j->stack.model));
-    params.ctx_tokens = max_u32(o->common.ctx_tokens, needed);
+    return STO_OK;
+}
+
+static enum sto_status create_engine(struct job *j, struct sto_error *err)
+{
+    const struct sto_options *o = j->options;
+    struct sto_engine_params params;
+    sto_options_engine(o, &params);
+    params.ctx_tokens = max_u32(o->common.ctx_tokens, needed_tokens(j));
     params.ubatch_tokens = sto_bench_list_max(&j->ubatches);
     return sto_stack_create_engine(&j->stack, o, &params, err);
 }
@@ -202,6 +213,8 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
     if ((status = open_model(j, &callbacks, err)) != STO_OK)
         return status;
     if ((status = make_sweep(j, err)) != STO_OK)
+        return status;
+    if ((status = check_context(j, err)) != STO_OK)
         return status;
     if ((status = sto_device_open(&device_params, &callbacks, &j->stack.device, err)) != STO_OK)
         return status;
