@@ -21,6 +21,7 @@ const uint SUMS = ROWS * COLS;
 #define LOAD_BY_LANE 1
 #define ONE_SUBGROUP 1
 #define EPILOGUE_Q8 1
+#define BLOCK_UNSIGNED 1
 #include "lib/mat.glsl"
 #include "lib/dot.glsl"
 #include "lib/epilogue.glsl"
@@ -30,7 +31,6 @@ const uint PARTS = SUMS <= 8u ? BLOCK_PARTS : 1u;
 // Lanes that hold x, and how many of a block's eight words each has.
 const uint HOLDERS = SUBGROUP < 8u ? SUBGROUP : 8u;
 const uint HELD = 8u / HOLDERS;
-const uint ONES = 0x01010101u;
 
 // The eight words of block b in the column that begins at byte `column` of x.
 void get_x(uint column, uint b, out uint x[8])
@@ -52,26 +52,73 @@ void get_x(uint column, uint b, out uint x[8])
                                    : subgroupBroadcast(held[i / HOLDERS], i % HOLDERS);
 }
 
+#if BLOCK_BITS
+// Products in pairs, since these compilers make four multiplications of a dot product: with elements a0, a2 of the row
+// 16 bits apart in one word and x2, x0 likewise in another, their product modulo 2^32 is a0 x2 + 2^16 (a0 x0 + a2 x2).
+// Sums of PAIRS of them keep both halves within 16 bits, sign included. Exact, as sdot is.
+const uint PAIRS = BLOCK_BITS <= 4 ? 8u : BLOCK_BITS == 5 ? 4u : 2u;
+
+void pair_x(uint x[8], out int pairs[16])
+{
+    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+        const int w = int(x[i]);
+        pairs[2u * i] = (bitfieldExtract(w, 0, 8) << 16) + bitfieldExtract(w, 16, 8);
+        pairs[2u * i + 1u] = (bitfieldExtract(w, 8, 8) << 16) + bitfieldExtract(w, 24, 8);
+    }
+}
+
+// Half h of a block: words 4 h .. 4 h + 3.
+int dot_half(uint q[8], int pairs[16], uint h)
+{
+    int sum = 0, part = 0;
+    [[unroll]] for (uint i = 0u; i < 8u; i++) {
+        const uint even = q[4u * h + i / 2u] >> 8u * (i % 2u) & 0x00ff00ffu;
+        part += int(even) * pairs[8u * h + i];
+        if (i % PAIRS == PAIRS - 1u) {
+            sum += (part + 0x8000) >> 16;
+            part = 0;
+        }
+    }
+    return sum;
+}
+
+int sum_half(int pairs[16], uint h)
+{
+    int sum = 0;
+    [[unroll]] for (uint i = 0u; i < 8u; i++)
+        sum += pairs[8u * h + i];
+    return ((sum + 0x8000) >> 16) + bitfieldExtract(sum, 0, 16);
+}
+#else
+int dot_half(uint q[8], uint x[8], uint h)
+{
+    int sum = 0;
+    [[unroll]] for (uint i = 0u; i < 4u; i++)
+        sum += sdot(q[4u * h + i], x[4u * h + i]);
+    return sum;
+}
+#endif
+
 // A block of every row and one column into the sums.
 void add_column(Block k[ROWS], uint column, uint b, uint c, precise inout float acc[SUMS])
 {
-    uint x[8];
-    get_x(column, b, x);
+    uint words[8];
+    get_x(column, b, words);
+#if BLOCK_BITS
+    int x[16];
+    pair_x(words, x);
+    const int sum0 = sum_half(x, 0u), sum1 = sum_half(x, 1u);
+#else
+    const uint x[8] = words;
+#endif
     const uint64_t scale_at = args.x + uint64_t(column + args.n_in + 8u * b);
     const vec2 scale = uintBitsToFloat(unpackUint2x32(ReadU64(scale_at).v));
-#if BLOCK_SCALES == 2 && BLOCK_MIN
-    int sum0 = 0, sum1 = 0;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        sum0 += sdot(ONES, x[i]);
-        sum1 += sdot(ONES, x[4u + i]);
-    }
-#endif
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        int dot0 = 0, dot1 = 0;
-        [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            dot0 += sdot(k[r].q[i], x[i]);
-            dot1 += sdot(k[r].q[4u + i], x[4u + i]);
-        }
+        int dot0 = dot_half(k[r].q, x, 0u), dot1 = dot_half(k[r].q, x, 1u);
+#if BLOCK_OFFSET
+        dot0 -= BLOCK_OFFSET * sum0;
+        dot1 -= BLOCK_OFFSET * sum1;
+#endif
         precise float sum = acc[r * COLS + c];
 #if BLOCK_SCALES == 2
         precise float part = k[r].d.x * float(dot0);

@@ -18,9 +18,11 @@
 //   BLOCK_PLAIN                1: an element is a float, not an integer times a scale
 //   BLOCK_SCALES               1: k.d.x and k.m.x hold for all 32; 2: .x for elements 0..15, .y for 16..31
 //   BLOCK_MIN                  1: k.m is not zero
+//   BLOCK_BITS                 bits of an element before BLOCK_OFFSET (none: 0) is taken off; none: no such form
 //   BLOCK_UNROLL               put before loops over i, the four elements of block_raw and block_values
 //
-// Element 4 i + j of a packed block is d * int8(byte j of q[i]) + m. Integer-dot kernels take q as it is.
+// Element 4 i + j of a packed block is d * int8(byte j of q[i]) + m. Integer-dot kernels take q as it is. A kernel that
+// defines BLOCK_UNSIGNED gets q before the offset is taken off: d * (byte j of q[i] - BLOCK_OFFSET) + m.
 #ifndef LIB_BLOCK_GLSL
 #define LIB_BLOCK_GLSL
 
@@ -102,6 +104,16 @@ vec4 block_values(Block k, uint i)
 uint bytes_minus(uint v, uint s)
 {
     return ((v | 0x80808080u) - s) ^ 0x80808080u;
+}
+
+// Elements of BLOCK_BITS bits, less their offset.
+uint less_offset(uint q)
+{
+#if BLOCK_UNSIGNED || !BLOCK_OFFSET
+    return q;
+#else
+    return bytes_minus(q, BLOCK_OFFSET * 0x01010101u);
+#endif
 }
 
 // Nibble words to elements: byte i of n holds element i in its low half and element 16 + i in its high half.

@@ -6,6 +6,7 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 2
 #define BLOCK_MIN 1
+#define BLOCK_BITS 2
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)

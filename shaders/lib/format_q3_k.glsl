@@ -6,6 +6,8 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 2
 #define BLOCK_MIN 0
+#define BLOCK_BITS 3
+#define BLOCK_OFFSET 4
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)
@@ -14,7 +16,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
     load_words8(base, at, third);
     load_words8(base, at + 32u + 32u * (s / 4u), q);
     [[unroll]] for (uint i = 0u; i < 8u; i++)
-        k.q[i] = bytes_minus((q[i] >> 2u * (s % 4u) & 0x03030303u) | (third[i] >> s & 0x01010101u) << 2u, 0x04040404u);
+        k.q[i] = less_offset((q[i] >> 2u * (s % 4u) & 0x03030303u) | (third[i] >> s & 0x01010101u) << 2u);
     // Sub-blocks 2 s and 2 s + 1: low nibbles in byte 2 s % 8 and the next, high bits in byte 8 + 2 s % 4 and the next.
     const uint low = load16(base, at + 96u + 2u * s % 8u) >> 4u * (s / 4u);
     const uint high = load16(base, at + 104u + 2u * s % 4u) >> 2u * (s / 2u);

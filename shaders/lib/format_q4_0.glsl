@@ -4,6 +4,8 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 1
 #define BLOCK_MIN 0
+#define BLOCK_BITS 4
+#define BLOCK_OFFSET 8
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)
@@ -12,7 +14,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
     const uint first = load_words4_after(base, at + 2u, n, bit);
     unpack_nibbles(n, k.q);
     [[unroll]] for (uint i = 0u; i < 8u; i++)
-        k.q[i] = bytes_minus(k.q[i], 0x08080808u);
+        k.q[i] = less_offset(k.q[i]);
     k.d = vec2(f16_low(first >> (bit - 16u)));
     k.m = vec2(0.0);
 }

@@ -7,6 +7,7 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 1
 #define BLOCK_MIN 1
+#define BLOCK_BITS 4
 #include "lib/block.glsl"
 #include "lib/k_scales.glsl"
 

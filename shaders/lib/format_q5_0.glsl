@@ -4,6 +4,8 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 1
 #define BLOCK_MIN 0
+#define BLOCK_BITS 5
+#define BLOCK_OFFSET 16
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)
@@ -13,7 +15,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
     const uint fifth = load16(base, at + 2u) | third >> (bit - 16u) << 16u;
     unpack_nibbles(n, k.q);
     [[unroll]] for (uint i = 0u; i < 8u; i++)
-        k.q[i] = bytes_minus(k.q[i] | spread_bits(fifth, i) << 4u, 0x10101010u);
+        k.q[i] = less_offset(k.q[i] | spread_bits(fifth, i) << 4u);
     k.d = vec2(f16_low(load16(base, at)));
     k.m = vec2(0.0);
 }

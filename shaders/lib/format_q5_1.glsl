@@ -4,6 +4,7 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 1
 #define BLOCK_MIN 1
+#define BLOCK_BITS 5
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)

@@ -5,6 +5,7 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 1
 #define BLOCK_MIN 1
+#define BLOCK_BITS 5
 #include "lib/block.glsl"
 #include "lib/k_scales.glsl"
 

@@ -7,6 +7,8 @@
 #define BLOCK_PLAIN 0
 #define BLOCK_SCALES 2
 #define BLOCK_MIN 0
+#define BLOCK_BITS 6
+#define BLOCK_OFFSET 32
 #include "lib/block.glsl"
 
 void block_part(uint64_t base, uint at, uint s, out Block k)
@@ -17,7 +19,7 @@ void block_part(uint64_t base, uint at, uint s, out Block k)
     load_words8(base, at + 128u + 32u * h, high);
     [[unroll]] for (uint i = 0u; i < 8u; i++) {
         const uint q = (low[i] >> 4u * (j / 2u) & 0x0f0f0f0fu) | (high[i] >> 2u * j & 0x03030303u) << 4u;
-        k.q[i] = bytes_minus(q, 0x20202020u);
+        k.q[i] = less_offset(q);
     }
     const int scales = int(load16(base, at + 192u + 2u * s));
     k.d = f16_low(load16(base, at + 208u)) * vec2(bitfieldExtract(scales, 0, 8), bitfieldExtract(scales, 8, 8));
