@@ -215,19 +215,61 @@ size_t sto_conversation_dropped(const struct sto_conversation *c)
     return c->n_dropped;
 }
 
+/* ---- tools ---- */
+
+/* A tool as HTTP APIs have it; a function alone is put into such an object. */
+static enum sto_status complete_tool(struct sto_arena *arena, struct sto_value *tool, size_t i, struct sto_error *err)
+{
+    if (tool->kind != STO_VALUE_OBJECT)
+        return sto_fail(err, STO_ERR_USAGE, "tool %zu is %s, not an object", i, sto_value_kind_name(tool->kind));
+    if (sto_value_get(*tool, "function").kind != STO_VALUE_UNDEFINED ||
+        sto_value_get(*tool, "name").kind != STO_VALUE_TEXT)
+        return STO_OK;
+    struct sto_object *whole = sto_object_create(arena);
+    if (whole == NULL || !sto_object_set(arena, whole, "type", sto_value_string(arena, "function")) ||
+        !sto_object_set(arena, whole, "function", *tool))
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for tool %zu", i);
+    *tool = sto_value_of_object(whole);
+    return STO_OK;
+}
+
 enum sto_status sto_conversation_set_tools(struct sto_conversation *c, const char *json, size_t size,
                                            struct sto_error *err)
 {
+    struct sto_arena arena = {0};
+    struct sto_value tools = sto_value_undefined();
     enum sto_status status = STO_OK;
-    sto_arena_free(&c->tools_arena);
-    c->tools = sto_value_undefined();
-    if (json == NULL)
-        return STO_OK;
-    struct sto_value tools;
-    status = sto_json_read(&c->tools_arena, json, size, &tools, err);
-    if (status == STO_OK && tools.kind != STO_VALUE_LIST)
+    if (json != NULL)
+        status = sto_json_read(&arena, json, size, &tools, err);
+    if (status == STO_OK && json != NULL && tools.kind != STO_VALUE_LIST)
         status = sto_fail(err, STO_ERR_USAGE, "tools are a list, not %s", sto_value_kind_name(tools.kind));
-    if (status == STO_OK && tools.list->n > 0)
-        c->tools = tools;
+    for (size_t i = 0; status == STO_OK && json != NULL && i < tools.list->n; i++)
+        status = complete_tool(&arena, &tools.list->items[i], i, err);
+    if (status != STO_OK) {
+        sto_arena_free(&arena);
+        return status;
+    }
+    sto_arena_free(&c->tools_arena);
+    c->tools_arena = arena;
+    c->tools = json != NULL && tools.list->n > 0 ? tools : sto_value_undefined();
+    return STO_OK;
+}
+
+enum sto_status sto_conversation_tools(const struct sto_conversation *c, char **json, struct sto_error *err)
+{
+    struct sto_json_text text = {0};
+    *json = NULL;
+    if (c->tools.kind != STO_VALUE_LIST)
+        return STO_OK;
+    const enum sto_status status = sto_json_write(&text, c->tools, NULL, err);
+    if (status == STO_OK)
+        *json = text.data;
+    else
+        sto_free(text.data);
     return status;
+}
+
+bool sto_conversation_knows_calls(const struct sto_conversation *c)
+{
+    return c->tool_format != NULL || c->reasoning.harmony;
 }

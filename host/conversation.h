@@ -91,9 +91,16 @@ void sto_conversation_truncate(struct sto_conversation *conversation, size_t i);
 /* Messages at the beginning (behind those of the system) that the model does not see any more. */
 size_t sto_conversation_dropped(const struct sto_conversation *conversation);
 
-/* The tools that are offered: a JSON list of objects as HTTP APIs have them; NULL: none. STO_ERR_USAGE: it is not. */
+/* The tools that are offered from now on: a JSON list of objects as HTTP APIs have them,
+ *   {"type": "function", "function": {"name": .., "description": .., "parameters": a JSON schema}}
+ * or what is in "function" alone, which is put into such an object. NULL, or an empty list: none.
+ * STO_ERR_USAGE: it is not; the tools are as before. */
 enum sto_status sto_conversation_set_tools(struct sto_conversation *conversation, const char *json, size_t size,
                                            struct sto_error *err);
+/* The tools as JSON, *json NULL: there are none; free it with sto_conversation_free_text. */
+enum sto_status sto_conversation_tools(const struct sto_conversation *conversation, char **json, struct sto_error *err);
+/* Whether the form in which the model writes calls of tools is known. If not, they come as text. */
+bool sto_conversation_knows_calls(const struct sto_conversation *conversation);
 
 /* ---- replies --------------------------------------------------------------------------------------------- */
 
@@ -108,11 +115,15 @@ struct sto_reply_params {
     uint32_t thinking_budget; /* tokens of thought after which it is closed; 0: no limit                       */
     const char *budget_text;  /* what the thought then ends with; NULL: a text that says that time is up       */
     uint32_t max_tokens;      /* 0: until the model ends or the context is full                                */
+    bool ignore_end;          /* go on after tokens that end a turn                                            */
     const char *const *stops; /* [n_stops] strings that end the reply when they come up in the answer          */
     size_t n_stops;
     struct sto_sampler_params sampling;
     void *user;
     bool (*on_event)(void *user, const struct sto_event *event);  /* return true to stop. NULL: none           */
+    /* All that is generated as it comes, marks of thoughts and calls too: what `generated.text` of the reply holds in
+     * the end. Whole UTF-8 sequences, never empty, not NUL-terminated; return true to stop. NULL: none. */
+    bool (*on_raw)(void *user, const char *text, size_t size);
     bool (*on_prompt)(void *user, size_t done, size_t total);     /* as in struct sto_generate_params          */
 };
 /* Everything zero but sampling, which gets sto_sampler_defaults. */

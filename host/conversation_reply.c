@@ -18,10 +18,11 @@ struct reply {
     const struct sto_reply_params *params;
     struct sto_generation gen;
     struct sto_answer answer;
-    struct sto_text_stream raw;  /* everything that was generated, markers too */
-    struct sto_text_stream text; /* the answer, with stop strings              */
+    struct sto_text_stream raw;  /* everything that was generated, markers too        */
+    size_t raw_sent;             /* bytes of it that on_raw has got                   */
+    struct sto_text_stream text; /* the answer, with stop strings                     */
+    size_t text_end;             /* where in `raw` the latest piece of the answer ends */
     struct sto_text_stream thought;
-    size_t answer_bytes; /* that went into `text`                      */
     size_t n_thought;
     bool cut;                   /* the thought was closed because of the budget */
     struct sto_message message; /* the assistant's                            */
@@ -51,27 +52,6 @@ static void forward_text(struct reply *r, enum sto_event_kind kind, const char *
         forward(r, &(struct sto_event){.kind = kind, .text = text, .size = size});
 }
 
-static enum sto_status take_thought(struct reply *r, const struct sto_event *e)
-{
-    size_t from, to;
-    const enum sto_status status = sto_text_stream_add(&r->thought, e->text, e->size, &from, &to, r->err);
-    if (status == STO_OK)
-        forward_text(r, STO_EVENT_REASONING, e->text, e->size);
-    return status;
-}
-
-static enum sto_status take_text(struct reply *r, const struct sto_event *e)
-{
-    size_t from, to;
-    const enum sto_status status = sto_text_stream_add(&r->text, e->text, e->size, &from, &to, r->err);
-    r->answer_bytes += e->size;
-    if (status == STO_OK)
-        forward_text(r, STO_EVENT_TEXT, r->text.text + from, to - from);
-    if (r->text.stopped)
-        sto_generation_end(&r->gen, STO_STOP_STRING);
-    return status;
-}
-
 /* What waited because it might have been a stop string. */
 static void flush_text(struct reply *r)
 {
@@ -80,6 +60,43 @@ static void flush_text(struct reply *r)
         return;
     sto_text_stream_finish(&r->text, &from, &to);
     forward_text(r, STO_EVENT_TEXT, r->text.text + from, to - from);
+}
+
+/* Bytes of `raw` that the parser of answers has settled; an event's text begins there. */
+static size_t settled(const struct reply *r)
+{
+    const size_t waiting = r->answer.size - r->answer.pos; /* may hold the end of a prefill, which is not in `raw` */
+    return waiting < r->raw.size ? r->raw.size - waiting : 0;
+}
+
+static enum sto_status take_thought(struct reply *r, const struct sto_event *e)
+{
+    size_t from, to;
+    flush_text(r);
+    const enum sto_status status = sto_text_stream_add(&r->thought, e->text, e->size, &from, &to, r->err);
+    if (status == STO_OK)
+        forward_text(r, STO_EVENT_REASONING, e->text, e->size);
+    return status;
+}
+
+/* A stop string is looked for in text that was written in one piece: marks and thoughts part it. The stop string, and
+ * what came behind it, is no part of what was said. */
+static enum sto_status take_text(struct reply *r, const struct sto_event *e)
+{
+    const size_t at = settled(r), before = r->text.size;
+    size_t from, to;
+    if (at != r->text_end)
+        flush_text(r);
+    const enum sto_status status = sto_text_stream_add(&r->text, e->text, e->size, &from, &to, r->err);
+    r->text_end = at + e->size;
+    if (status == STO_OK)
+        forward_text(r, STO_EVENT_TEXT, r->text.text + from, to - from);
+    if (r->text.stopped) {
+        r->raw.size = r->text_end - (before + e->size - r->text.size);
+        r->raw.text[r->raw.size] = '\0';
+        sto_generation_end(&r->gen, STO_STOP_STRING);
+    }
+    return status;
 }
 
 static enum sto_status take_call(struct reply *r, const struct sto_event *e)
@@ -91,7 +108,8 @@ static enum sto_status take_call(struct reply *r, const struct sto_event *e)
     flush_text(r);
     if (r->calls == NULL)
         r->calls = sto_list_create(arena);
-    (void)snprintf(id, sizeof id, "call_%zu_%zu", r->c->n, e->n);
+    /* Mistral's templates insist on nine letters and digits. */
+    (void)snprintf(id, sizeof id, "c%04x%04x", (unsigned)r->c->n & 0xffff, (unsigned)e->n & 0xffff);
     if (r->calls == NULL || call == NULL || function == NULL ||
         sto_json_read(arena, e->call.arguments, strlen(e->call.arguments), &arguments, NULL) != STO_OK ||
         !sto_object_set(arena, function, "name", sto_value_string(arena, e->call.name)) ||
@@ -103,6 +121,19 @@ static enum sto_status take_call(struct reply *r, const struct sto_event *e)
         return sto_fail(r->err, STO_ERR_NO_FIT, "no memory for a call of a tool");
     forward(r, e);
     return STO_OK;
+}
+
+/* Gives out what is certain to stay: not what may become a mark, a call or a stop string. */
+static void forward_raw(struct reply *r, bool at_end)
+{
+    const struct sto_reply_params *p = r->params;
+    const size_t held = r->text.stopped ? 0 : r->text.size - r->text.sent, from = r->raw_sent;
+    const size_t to = at_end || r->text.stopped ? r->raw.size : held > 0 ? r->text_end - held : settled(r);
+    if (to <= from)
+        return;
+    r->raw_sent = to;
+    if (p->on_raw != NULL && p->on_raw(p->user, r->raw.text + from, to - from))
+        sto_generation_end(&r->gen, STO_STOP_CANCELLED);
 }
 
 static bool on_answer(void *user, const struct sto_event *e)
@@ -134,12 +165,16 @@ static enum sto_status on_text(void *self, const char *text, size_t size, struct
     struct reply *r = self;
     size_t from, to;
     const bool thought = sto_answer_in_thought(&r->answer);
+    if (r->text.stopped)
+        return STO_OK;
     enum sto_status status = sto_text_stream_add(&r->raw, text, size, &from, &to, err);
     r->err = err;
     if (status == STO_OK)
         status = sto_answer_add(&r->answer, text, size, err);
     if (status == STO_OK)
         status = r->status;
+    if (status == STO_OK)
+        forward_raw(r, false);
     r->n_thought += thought ? 1 : 0;
     if (status == STO_OK && r->params->thinking_budget != 0 && !r->cut && r->n_thought >= r->params->thinking_budget &&
         sto_answer_in_thought(&r->answer) && !r->gen.ended)
@@ -195,7 +230,8 @@ static enum sto_status remember(struct reply *r, const struct sto_prompt *prompt
     if (r->raw.size > 0)
         memcpy(text + prompt->rendering.size, r->raw.text, r->raw.size);
     c->text = text;
-    c->text_size = gen->stop != STO_STOP_STRING ? size : 0; /* the ids hold the stop string, the text does not */
+    /* A stop string, and tokens that were to end the turn, are in the ids and not in the text. */
+    c->text_size = gen->stop != STO_STOP_STRING && !gen->ignore_end ? size : 0;
     c->ids.n = 0;
     for (size_t i = 0; i < gen->prompt.n && status == STO_OK; i++)
         status = sto_tokens_push(&c->ids, gen->prompt.ids[i], err);
@@ -240,6 +276,7 @@ static enum sto_status begin(struct reply *r, struct sto_prompt *prompt, struct 
     r->gen.owner = (struct sto_generation_owner){r, on_text, wants_control, on_prompt};
     r->gen.sampling = &p->sampling;
     r->gen.max_tokens = p->max_tokens;
+    r->gen.ignore_end = p->ignore_end;
     r->gen.prompt = prompt->ids;
     r->gen.n_kept = prompt->n_kept;
     prompt->ids = (struct sto_tokens){0};
@@ -256,11 +293,7 @@ static enum sto_status generate(struct reply *r, const struct sto_prompt *prompt
     r->err = err;
     sto_answer_finish(&r->answer);
     flush_text(r);
-    if (r->text.stopped) { /* the stop string, and what came behind it, is no part of what was said */
-        const size_t behind = r->answer_bytes - r->text.size;
-        r->raw.size -= behind < r->raw.size ? behind : r->raw.size;
-        r->raw.text[r->raw.size] = '\0';
-    }
+    forward_raw(r, true);
     status = r->status;
     if (status == STO_OK && r->gen.tokens.n > 0)
         status = add_message(r, err);

@@ -2,37 +2,17 @@
  *
  *   cmd_chat.c       opens everything, reads messages, asks for replies
  *   chat_commands.c  /help, /undo and so on
- *   chat_screen.c    what is shown of a reply while it comes
+ *   chat_screen.h    what is shown of a reply while it comes
+ *   chat_tools.h     tools that are offered, results of calls
  *   chat_file.c      conversations as files */
 #ifndef STO_CLI_CHAT_H
 #define STO_CLI_CHAT_H
 
+#include "host/cli/chat_screen.h"
 #include "host/cli/line_input.h"
 #include "host/cli/options.h"
 #include "host/cli/stack.h"
 #include "host/conversation.h"
-
-/* ---- the screen ---- */
-
-struct sto_chat_screen {
-    bool terminal; /* standard output is one: thoughts are shown there only       */
-    bool colour;
-    bool fold;     /* thoughts are hidden                                         */
-    int broken;    /* errno since standard output takes no more; 0: it does       */
-    bool thinking; /* the last thing shown was a thought                          */
-    char last;     /* byte written                                                */
-};
-
-void sto_chat_screen_begin(struct sto_chat_screen *screen, bool fold); /* finds out what the terminal can do */
-void sto_chat_screen_event(struct sto_chat_screen *screen, const struct sto_event *event);
-/* Ends a reply's last line and switches colours off. */
-void sto_chat_screen_end(struct sto_chat_screen *screen);
-/* Text of any origin, with what would steer a terminal left out where there is one. */
-void sto_chat_screen_text(struct sto_chat_screen *screen, const char *text, size_t size);
-/* A line in brackets on standard error. */
-void sto_chat_note(const struct sto_chat_screen *screen, const char *format, ...) STO_PRINTF(2, 3);
-
-/* ---- the conversation ---- */
 
 enum { STO_CHAT_MAX_SETTINGS = 128 };
 
@@ -55,14 +35,21 @@ struct sto_chat {
 /* Asks for the assistant's message and shows it. */
 enum sto_status sto_chat_reply(struct sto_chat *chat, struct sto_error *err);
 
-/* Carries out a line that begins with a slash. Errors are for showing; the conversation goes on. *quit: leave. */
+/* Says how a call that waits for its result gets it, if there is one. */
+void sto_chat_tell_calls(const struct sto_chat *chat);
+
+/* Whether a message is a command: it begins with a slash, and not with two. Several lines are a command only where one
+ * takes them, so that a pasted text may begin with the name of a file. */
+bool sto_chat_is_command(const char *message);
+/* Carries it out. Errors are for showing; the conversation goes on. *quit: leave. */
 enum sto_status sto_chat_command(struct sto_chat *chat, const char *line, bool *quit, struct sto_error *err);
 
-/* Writes {"format", "model", "messages"}, so that a reader sees the old file or the new one. */
+/* Writes {"format", "model", "messages"}, and "tools" where some are offered. A reader sees the old file or the new
+ * one. */
 enum sto_status sto_chat_save(const struct sto_conversation *c, const char *model, const char *path,
                               struct sto_error *err);
-/* Puts the messages of such a file, or of a plain list of messages, in the place of what was said. A bad file changes
- * nothing. */
+/* Puts the messages of such a file, or of a plain list of messages, in the place of what was said; tools that are in
+ * the file are offered. A bad file changes nothing. */
 enum sto_status sto_chat_load(struct sto_conversation *c, const char *path, struct sto_error *err);
 
 #endif

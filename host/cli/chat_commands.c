@@ -3,23 +3,18 @@
 #include <string.h>
 
 #include "host/cli/chat.h"
+#include "host/cli/chat_tools.h"
 #include "host/cli/cli.h"
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 
 /* ---- messages ---- */
 
-static bool has_role(const struct sto_conversation *c, size_t i, const char *role)
-{
-    const char *is = sto_conversation_field(c, i, "role");
-    return is != NULL && strcmp(is, role) == 0;
-}
-
 /* Where the last turn begins: the number of its message of the user; SIZE_MAX: there is none. */
 static size_t last_turn(const struct sto_conversation *c)
 {
     size_t i = sto_conversation_count(c);
-    while (i > 0 && !has_role(c, i - 1, "user"))
+    while (i > 0 && !sto_chat_has_role(c, i - 1, "user"))
         i--;
     return i > 0 ? i - 1 : SIZE_MAX;
 }
@@ -38,10 +33,12 @@ static enum sto_status do_undo(struct sto_chat *chat, const char *text, struct s
 static enum sto_status do_regenerate(struct sto_chat *chat, const char *text, struct sto_error *err)
 {
     (void)text;
-    const size_t i = last_turn(chat->conversation);
-    if (i == SIZE_MAX)
+    size_t n = sto_conversation_count(chat->conversation);
+    if (last_turn(chat->conversation) == SIZE_MAX)
         return sto_fail(err, STO_ERR_USAGE, "there is no answer to generate again");
-    sto_conversation_truncate(chat->conversation, i + 1);
+    while (sto_chat_has_role(chat->conversation, n - 1, "assistant"))
+        n--;
+    sto_conversation_truncate(chat->conversation, n);
     return sto_chat_reply(chat, err);
 }
 
@@ -51,7 +48,7 @@ static enum sto_status set_system(struct sto_conversation *c, const char *text, 
     char *rest[4096];
     size_t n = 0;
     enum sto_status status = STO_OK;
-    while (sto_conversation_count(c) > 0 && has_role(c, 0, "system"))
+    while (sto_conversation_count(c) > 0 && sto_chat_has_role(c, 0, "system"))
         sto_conversation_remove(c, 0);
     const size_t count = sto_conversation_count(c);
     if (count > sizeof rest / sizeof rest[0])
@@ -77,7 +74,7 @@ static enum sto_status do_system(struct sto_chat *chat, const char *text, struct
     struct sto_conversation *c = chat->conversation;
     if (text[0] != '\0')
         return set_system(c, strcmp(text, "none") == 0 ? "" : text, err);
-    if (sto_conversation_count(c) > 0 && has_role(c, 0, "system")) {
+    if (sto_conversation_count(c) > 0 && sto_chat_has_role(c, 0, "system")) {
         const char *is = sto_conversation_field(c, 0, "content");
         sto_chat_screen_text(&chat->screen, is != NULL ? is : "", is != NULL ? strlen(is) : 0);
         sto_chat_screen_end(&chat->screen);
@@ -100,6 +97,36 @@ static enum sto_status do_thought(struct sto_chat *chat, const char *text, struc
     sto_chat_screen_text(&chat->screen, thought, strlen(thought));
     sto_chat_screen_end(&chat->screen);
     return STO_OK;
+}
+
+/* ---- tools ---- */
+
+static enum sto_status do_tools(struct sto_chat *chat, const char *text, struct sto_error *err)
+{
+    if (text[0] == '\0')
+        return sto_chat_list_tools(chat->conversation, err);
+    if (strcmp(text, "none") == 0)
+        return sto_conversation_set_tools(chat->conversation, NULL, 0, err);
+    return sto_chat_offer_tools(chat->conversation, text, err);
+}
+
+/* When all calls have their results the model goes on; when it cannot, the result is taken back. */
+static enum sto_status do_result(struct sto_chat *chat, const char *text, struct sto_error *err)
+{
+    char name[STO_CHAT_NAME_BYTES];
+    const size_t count = sto_conversation_count(chat->conversation);
+    enum sto_status status = sto_chat_add_result(chat->conversation, text, err);
+    if (status != STO_OK)
+        return status;
+    if (sto_chat_open_calls(chat->conversation, name) > 0) {
+        if (!chat->options.common.quiet)
+            sto_chat_tell_calls(chat);
+        return STO_OK;
+    }
+    status = sto_chat_reply(chat, err);
+    if (status != STO_OK)
+        sto_conversation_truncate(chat->conversation, count);
+    return status;
 }
 
 /* ---- files ---- */
@@ -126,7 +153,8 @@ static enum sto_status do_load(struct sto_chat *chat, const char *text, struct s
 
 /* ---- settings ---- */
 
-static const struct sto_option_table *const set_tables[] = {&sto_chat_table, &sto_sampling_table, NULL};
+static const struct sto_option_table *const set_tables[] = {&sto_turn_table, &sto_chat_table, &sto_sampling_table,
+                                                            NULL};
 
 static const struct sto_option *find_option(const char *name)
 {
@@ -168,6 +196,8 @@ static enum sto_status set_option(struct sto_chat *chat, const char *name, const
     struct sto_options options;
     if (o == NULL)
         return sto_fail(err, STO_ERR_USAGE, "/set %s: there is no such setting; /set lists them", name);
+    if (o->kind == STO_OPTION_TEXT) /* --system, --tools: no settings of an answer */
+        return sto_fail(err, STO_ERR_USAGE, "/set %s: that is a command of its own, /%s", name, name);
     if (o->kind == STO_OPTION_FLAG) {
         const bool on = strcmp(value, "on") == 0;
         if (!on && strcmp(value, "off") != 0)
@@ -241,20 +271,25 @@ static enum sto_status do_stats(struct sto_chat *chat, const char *text, struct 
 
 static enum sto_status do_help(struct sto_chat *chat, const char *text, struct sto_error *err);
 
-static const struct {
+static const struct command {
     const char *name, *takes, *help;
     enum sto_status (*run)(struct sto_chat *chat, const char *text, struct sto_error *err);
+    bool lines; /* its text may have several */
 } commands[] = {
-    {"help", "", "this list", do_help},
-    {"system", "[TEXT|none]", "what the model is told before the conversation: shows, sets or removes it", do_system},
-    {"save", "FILE", "writes the conversation into a file", do_save},
-    {"load", "FILE", "goes on with the conversation in a file", do_load},
-    {"regenerate", "", "another answer to the last message", do_regenerate},
-    {"undo", "", "takes back the last message and its answer", do_undo},
-    {"thought", "", "shows the thought behind the last answer", do_thought},
-    {"set", "[NAME VALUE]", "changes a setting, such as /set temp 0.5; alone it lists them", do_set},
-    {"stats", "", "tokens, time and memory", do_stats},
-    {"quit", "", "leaves; so does Ctrl-D", NULL},
+    {"help", "", "this list", do_help, false},
+    {"system", "[TEXT|none]", "what the model is told before the conversation: shows, sets or removes it", do_system,
+     true},
+    {"save", "FILE", "writes the conversation into a file", do_save, false},
+    {"load", "FILE", "goes on with the conversation in a file", do_load, false},
+    {"regenerate", "", "another answer to the last message", do_regenerate, false},
+    {"undo", "", "takes back the last message and its answer", do_undo, false},
+    {"thought", "", "shows the thought behind the last answer", do_thought, false},
+    {"tools", "[FILE|none]", "tools that the model may call: lists them, takes them from a file or away", do_tools,
+     false},
+    {"result", "TEXT", "what the tool gave that the model has called; then the model goes on", do_result, true},
+    {"set", "[NAME VALUE]", "changes a setting, such as /set temp 0.5; alone it lists them", do_set, false},
+    {"stats", "", "tokens, time and memory", do_stats, false},
+    {"quit", "", "leaves; so does Ctrl-D", NULL, false},
 };
 
 static enum sto_status do_help(struct sto_chat *chat, const char *text, struct sto_error *err)
@@ -264,22 +299,39 @@ static enum sto_status do_help(struct sto_chat *chat, const char *text, struct s
     (void)err;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         printf("  /%-10s %-12s %s\n", commands[i].name, commands[i].takes, commands[i].help);
-    puts("A line that ends with \\ goes on in the next one. Pasted text is one message. Ctrl-C stops an answer.");
+    puts("A line that ends with \\ goes on in the next one. Pasted text is one message. Ctrl-C stops an answer.\n"
+         "A call of a tool is shown as [call NAME ARGUMENTS]; any message but /result goes on without what it gave.");
     (void)fflush(stdout);
     return STO_OK;
 }
 
+/* The command that a line begins with; NULL: there is none. *size: of its name. */
+static const struct command *find_command(const char *line, size_t *size)
+{
+    *size = strcspn(line + 1, " \n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strlen(commands[i].name) == *size && memcmp(commands[i].name, line + 1, *size) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+bool sto_chat_is_command(const char *message)
+{
+    size_t n;
+    if (message[0] != '/' || message[1] == '/')
+        return false;
+    const struct command *found = find_command(message, &n);
+    return strchr(message, '\n') == NULL || (found != NULL && found->lines);
+}
+
 enum sto_status sto_chat_command(struct sto_chat *chat, const char *line, bool *quit, struct sto_error *err)
 {
-    const size_t n = strcspn(line + 1, " \n");
-    const char *text = line + 1 + n + strspn(line + 1 + n, " \n");
-    *quit = false;
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strlen(commands[i].name) != n || memcmp(commands[i].name, line + 1, n) != 0)
-            continue;
-        *quit = commands[i].run == NULL;
-        return *quit ? STO_OK : commands[i].run(chat, text, err);
-    }
-    return sto_fail(err, STO_ERR_USAGE, "/%.*s: there is no such command; /help lists them", (int)(n < 40 ? n : 40),
-                    line + 1);
+    size_t n;
+    const struct command *found = find_command(line, &n);
+    *quit = found != NULL && found->run == NULL;
+    if (found == NULL)
+        return sto_fail(err, STO_ERR_USAGE, "/%.*s: there is no such command; /help lists them", (int)(n < 40 ? n : 40),
+                        line + 1);
+    return *quit ? STO_OK : found->run(chat, line + 1 + n + strspn(line + 1 + n, " \n"), err);
 }

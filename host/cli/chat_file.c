@@ -27,6 +27,18 @@ static enum sto_status list_messages(const struct sto_conversation *c, struct st
     return STO_OK;
 }
 
+/* The tools that are offered, as a value in the arena; undefined: none. */
+static enum sto_status read_tools(const struct sto_conversation *c, struct sto_arena *arena, struct sto_value *tools,
+                                  struct sto_error *err)
+{
+    char *json = NULL;
+    enum sto_status status = sto_conversation_tools(c, &json, err);
+    if (status == STO_OK && json != NULL)
+        status = sto_json_read(arena, json, strlen(json), tools, err);
+    sto_conversation_free_text(json);
+    return status;
+}
+
 enum sto_status sto_chat_save(const struct sto_conversation *c, const char *model, const char *path,
                               struct sto_error *err)
 {
@@ -35,10 +47,13 @@ enum sto_status sto_chat_save(const struct sto_conversation *c, const char *mode
     struct sto_json_text text = {0};
     struct sto_object *o = sto_object_create(&arena);
     struct sto_list *list = sto_list_create(&arena);
-    enum sto_status status = STO_OK;
-    if (o == NULL || list == NULL || !sto_object_set(&arena, o, "format", sto_value_string(&arena, FORMAT)) ||
-        !sto_object_set(&arena, o, "model", sto_value_string(&arena, model)) ||
-        !sto_object_set(&arena, o, "messages", sto_value_of_list(list)))
+    struct sto_value tools = sto_value_undefined();
+    enum sto_status status = read_tools(c, &arena, &tools, err);
+    if (status == STO_OK &&
+        (o == NULL || list == NULL || !sto_object_set(&arena, o, "format", sto_value_string(&arena, FORMAT)) ||
+         !sto_object_set(&arena, o, "model", sto_value_string(&arena, model)) ||
+         (tools.kind == STO_VALUE_LIST && !sto_object_set(&arena, o, "tools", tools)) ||
+         !sto_object_set(&arena, o, "messages", sto_value_of_list(list))))
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory to save a conversation");
     if (status == STO_OK)
         status = list_messages(c, &arena, list, err);
@@ -61,11 +76,26 @@ static enum sto_status check_message(struct sto_value v, size_t i, struct sto_er
     return STO_OK;
 }
 
-static enum sto_status take_messages(struct sto_conversation *c, const struct sto_list *list, struct sto_error *err)
+static enum sto_status take_tools(struct sto_conversation *c, struct sto_value tools, struct sto_error *err)
+{
+    struct sto_json_text text = {0};
+    if (tools.kind == STO_VALUE_UNDEFINED || tools.kind == STO_VALUE_NULL)
+        return STO_OK;
+    enum sto_status status = sto_json_write(&text, tools, NULL, err);
+    if (status == STO_OK)
+        status = sto_conversation_set_tools(c, text.data, text.size, err);
+    sto_free(text.data);
+    return status;
+}
+
+static enum sto_status take_messages(struct sto_conversation *c, const struct sto_list *list, struct sto_value tools,
+                                     struct sto_error *err)
 {
     enum sto_status status = STO_OK;
     for (size_t i = 0; i < list->n && status == STO_OK; i++)
         status = check_message(list->items[i], i, err);
+    if (status == STO_OK)
+        status = take_tools(c, tools, err);
     if (status == STO_OK)
         sto_conversation_truncate(c, 0);
     for (size_t i = 0; i < list->n && status == STO_OK; i++) {
@@ -93,7 +123,7 @@ enum sto_status sto_chat_load(struct sto_conversation *c, const char *path, stru
         if (messages.kind != STO_VALUE_LIST)
             status = sto_fail(err, STO_ERR_USAGE, "no conversation: there is no list \"messages\"");
         else
-            status = take_messages(c, messages.list, err);
+            status = take_messages(c, messages.list, sto_value_get(v, "tools"), err);
     }
     if (status != STO_OK)
         sto_error_prefix(err, "%s", path);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/cli/chat.h"
+#include "host/cli/chat_screen.h"
 #include "host/cli/term.h"
 #include "runtime/base/cursor.h"
 #include "runtime/base/os_term.h"
@@ -27,6 +27,13 @@ static void put(struct sto_chat_screen *s, const char *text, size_t size)
     if (fwrite(text, 1, size, stdout) != size)
         s->broken = errno != 0 ? errno : EIO;
     s->last = text[size - 1];
+}
+
+static void flush(struct sto_chat_screen *s)
+{
+    errno = 0;
+    if (s->broken == 0 && fflush(stdout) != 0)
+        s->broken = errno != 0 ? errno : EIO;
 }
 
 static void put_style(const struct sto_chat_screen *s, const char *style)
@@ -131,9 +138,7 @@ void sto_chat_screen_event(struct sto_chat_screen *s, const struct sto_event *e)
         break;
     case STO_EVENT_DONE: break;
     }
-    errno = 0;
-    if (s->broken == 0 && fflush(stdout) != 0)
-        s->broken = errno != 0 ? errno : EIO;
+    flush(s);
 }
 
 void sto_chat_screen_end(struct sto_chat_screen *s)
@@ -141,7 +146,7 @@ void sto_chat_screen_end(struct sto_chat_screen *s)
     end_thought(s);
     if (s->last != '\n')
         put(s, "\n", 1);
-    (void)fflush(stdout);
+    flush(s);
 }
 
 void sto_chat_note(const struct sto_chat_screen *s, const char *format, ...)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/cli/chat.h"
+#include "host/cli/chat_tools.h"
 #include "host/cli/cli.h"
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
@@ -41,6 +42,14 @@ static void tell_why(const struct sto_chat *chat, enum sto_stop stop)
         sto_chat_note(&chat->screen, "stopped");
     if (chat->screen.fold && chat->n_thought > 0 && chat->screen.terminal)
         sto_chat_note(&chat->screen, "%zu tokens of thought; /thought shows them", chat->n_thought);
+    sto_chat_tell_calls(chat);
+}
+
+void sto_chat_tell_calls(const struct sto_chat *chat)
+{
+    char name[STO_CHAT_NAME_BYTES];
+    if (sto_chat_open_calls(chat->conversation, name) > 0)
+        sto_chat_note(&chat->screen, "/result TEXT says what %s gave", name);
 }
 
 enum sto_status sto_chat_reply(struct sto_chat *chat, struct sto_error *err)
@@ -147,12 +156,6 @@ static bool is_blank(const struct text *t)
     return strspn(t->data, " \t\n\r") == t->size;
 }
 
-/* A message that begins with a slash is a command, unless it has several lines or a second slash. */
-static bool is_command(const struct text *t)
-{
-    return t->data[0] == '/' && t->data[1] != '/' && memchr(t->data, '\n', t->size) == NULL;
-}
-
 /* Until Ctrl-D, /quit or the end of the input. Errors of a message or a command are shown, and it goes on; the first
  * one is what a pipe's exit code tells. */
 static enum sto_status talk(struct sto_chat *chat, struct sto_error *err)
@@ -170,9 +173,9 @@ static enum sto_status talk(struct sto_chat *chat, struct sto_error *err)
         if (what == STO_LINE_ABANDONED || is_blank(&message))
             continue;
         const size_t escaped = message.data[0] == '/' && message.data[1] == '/' ? 1 : 0;
-        const enum sto_status done =
-            is_command(&message) ? sto_chat_command(chat, message.data, &quit, &wrong)
-                                 : send(chat, message.data + escaped, message.size - escaped, &wrong);
+        const enum sto_status done = sto_chat_is_command(message.data)
+                                         ? sto_chat_command(chat, message.data, &quit, &wrong)
+                                         : send(chat, message.data + escaped, message.size - escaped, &wrong);
         if (done == STO_OK)
             continue;
         if (done == STO_ERR_DEVICE_LOST || done == STO_ERR_NO_FIT) {
@@ -198,6 +201,8 @@ static enum sto_status open_chat(struct sto_chat *chat, struct sto_error *err)
         status = sto_generator_create(chat->stack.engine, &chat->generator, err);
     if (status == STO_OK)
         status = sto_conversation_create(chat->generator, &chat->conversation, err);
+    if (status == STO_OK && chat->options.own.tools != NULL)
+        status = sto_chat_offer_tools(chat->conversation, chat->options.own.tools, err);
     if (status == STO_OK && chat->options.own.system != NULL)
         status = sto_conversation_add(chat->conversation, "system", chat->options.own.system, 0, err);
     if (status == STO_OK)
@@ -205,7 +210,7 @@ static enum sto_status open_chat(struct sto_chat *chat, struct sto_error *err)
     if (status != STO_OK)
         return status;
     if (!sto_conversation_has_template(chat->conversation))
-        sto_print_message(STO_LOG_WARNING, "this model has no chat template; turns are marked User: and Assistant:");
+        sto_print_warning("this model has no chat template; turns are marked User: and Assistant:");
     if (sto_line_input_interactive(chat->input) && !chat->options.common.quiet)
         sto_chat_note(&chat->screen, "%s on %s, context %u tokens; /help lists commands, Ctrl-D leaves",
                       sto_model_name(chat->stack.model), sto_device_name(chat->stack.device),

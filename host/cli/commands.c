@@ -16,13 +16,18 @@ const struct sto_command sto_commands[] = {
                    "prints what it writes as it is written. With --raw the model continues the prompt instead. "
                    "Ctrl-C stops and keeps what was written, with exit code 0; a second one ends the program at once "
                    "(130).\n\n" MODEL_TEXT "\n\n"
+                   "A terminal shows thoughts dim and calls of tools as [call NAME ARGUMENTS]. A file or a pipe gets "
+                   "all that the model writes, with its own marks of thoughts and calls; with --fold the answer "
+                   "without thoughts. --json takes it apart: \"text\" is everything, \"reasoning\", \"content\" "
+                   "and \"tool_calls\" are its parts.\n\n"
                    "Sampling runs in a fixed order: logit bias, the three penalties, DRY, top-k, typical, top-p, "
                    "min-p, XTC, temperature, draw. Mirostat takes the place of top-k to XTC and runs after "
                    "temperature. The same seed gives the same text again; --temp 0 needs none.",
-        .tables = {&sto_run_table, &sto_sampling_table, ENGINE_TABLES},
+        .tables = {&sto_run_table, &sto_turn_table, &sto_sampling_table, ENGINE_TABLES},
         .examples = {{"strato run -p \"Tell me about foxes.\"", "the demo model, a few seconds"},
                      {"strato run qwen3-8b.gguf -p \"Why is the sky blue?\" --temp 0", "the likeliest answer"},
                      {"strato run qwen3-8b.gguf --raw -f start.txt -n 200 --stop \"###\"", "continue a text"},
+                     {"strato run qwen3-8b.gguf -f letter.txt --fold > answer.txt", "thoughts left out"},
                      {"strato run -p Hello --json", "for programs"}},
         .exits = "012345",
         .max_models = 1,
@@ -35,11 +40,13 @@ const struct sto_command sto_commands[] = {
                    "next one; pasted text goes into the message whole. Ctrl-C stops an answer and keeps the "
                    "conversation, Ctrl-D leaves; /help lists the commands, such as /save and /undo. Thoughts are dim, "
                    "or with --fold hidden. When standard input is no terminal each line of it is a message or a "
-                   "command.\n\n"
+                   "command, and answers are written without thoughts.\n\n"
+                   "A model that is offered --tools may call them: the call is shown, and /result TEXT is what it "
+                   "gave. strato runs no tool itself.\n\n"
                    "What was said before stays in the KV cache, so that only the new message is evaluated. When the "
                    "context is nearly full the oldest turns are left out, which is said; the system's message "
                    "stays.\n\n" MODEL_TEXT,
-        .tables = {&sto_chat_table, &sto_sampling_table, ENGINE_TABLES},
+        .tables = {&sto_turn_table, &sto_chat_table, &sto_sampling_table, ENGINE_TABLES},
         .examples = {{"strato chat", "the demo model"},
                      {"strato chat qwen3-8b.gguf --system \"Answer in one sentence.\"", "a conversation"},
                      {"strato chat qwen3-8b.gguf --think off < questions.txt", "a message per line"}},

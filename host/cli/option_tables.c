@@ -126,8 +126,8 @@ static const struct sto_option sto_run_table_lines[] = {
     {"--n-predict", "-n", "N|all", "tokens to generate at most; default: until the model ends", STO_OPTION_U32_ALL,
      AT(own.max_tokens), RANGE(1, UINT32_MAX)},
     {"--raw", NULL, NULL, "send the prompt as it is, without a chat template", STO_OPTION_FLAG, AT(own.raw)},
-    {"--json", NULL, NULL, "print one JSON object: text, tokens, prompt_tokens, timings", STO_OPTION_FLAG,
-     AT(own.json)},
+    {"--json", NULL, NULL, "print one JSON object: text, reasoning, content, tool_calls, tokens, timings",
+     STO_OPTION_FLAG, AT(own.json)},
     {"--batch-file", NULL, "FILE", "a prompt per line, generated together", STO_OPTION_TEXT, AT(own.batch_file)},
     {"--stop", NULL, "TEXT", "end before this text; may be given several times", STO_OPTION_TEXTS, AT(own.stops)},
     {"--ignore-eos", NULL, NULL, "go on after the model has ended", STO_OPTION_FLAG, AT(own.ignore_eos)},
@@ -135,18 +135,24 @@ static const struct sto_option sto_run_table_lines[] = {
 TABLE(sto_run_table, "Prompt and output");
 
 static const struct sto_option sto_chat_table_lines[] = {
-    {"--system", NULL, "TEXT", "what the model is told before the conversation", STO_OPTION_TEXT, AT(own.system)},
     {"--n-predict", "-n", "N|all", "tokens of an answer at most; default: until the model ends", STO_OPTION_U32_ALL,
      AT(own.max_tokens), RANGE(1, UINT32_MAX)},
     {"--stop", NULL, "TEXT", "end an answer before this text; may be given several times", STO_OPTION_TEXTS,
      AT(own.stops)},
+};
+TABLE(sto_chat_table, "Answers");
+
+static const struct sto_option sto_turn_table_lines[] = {
+    {"--system", NULL, "TEXT", "what the model is told before the conversation", STO_OPTION_TEXT, AT(own.system)},
+    {"--tools", NULL, "FILE", "tools that the model may call: a JSON list of function definitions", STO_OPTION_TEXT,
+     AT(own.tools)},
     {"--think", NULL, "WHEN", "whether the model thinks first; auto: as its template has it", STO_OPTION_CHOICE,
      AT(own.thinking), .choices = thinking_choices, .show_default = true},
     {"--think-budget", NULL, "N", "tokens after which a thought is closed; 0: no limit", STO_OPTION_U32,
      AT(own.thinking_budget), RANGE(0, UINT32_MAX), .show_default = true},
     {"--fold", NULL, NULL, "do not show thoughts, only how long they were", STO_OPTION_FLAG, AT(own.fold)},
 };
-TABLE(sto_chat_table, "Conversation");
+TABLE(sto_turn_table, "Conversation");
 
 static const struct sto_option sto_bench_table_lines[] = {
     {"--n-prompt", "-p", "LIST", "prompt lengths in tokens, 0: none; default 512", STO_OPTION_TEXTS,

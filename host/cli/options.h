@@ -80,6 +80,7 @@ struct sto_command_options {
     bool reset;             /* --reset */
     uint32_t race_ms;       /* --race MS; 0: not given */
     const char *system;     /* --system TEXT */
+    const char *tools;      /* --tools FILE */
     int thinking;           /* enum sto_thinking */
     uint32_t thinking_budget; /* --think-budget N; 0: no limit */
     bool fold;
@@ -137,10 +138,10 @@ struct sto_option_table {
 };
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
-    sto_run_table, sto_chat_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table,
+    sto_run_table, sto_chat_table, sto_turn_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table,
     sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table, sto_tune_table;
 
-enum { STO_MAX_TABLES = 6 };
+enum { STO_MAX_TABLES = 8 };
 
 void sto_options_defaults(struct sto_options *options);
 

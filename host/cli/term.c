@@ -108,6 +108,11 @@ static void on_log(void *user, enum sto_log_level level, const char *line)
         sto_print_message(level, line);
 }
 
+void sto_print_warning(const char *line)
+{
+    on_log(NULL, STO_LOG_WARNING, line);
+}
+
 /* ---- the bar ---------------------------------------------------------------------------------------------- */
 
 void sto_bytes_text(uint64_t bytes, char *text, size_t size)

@@ -15,6 +15,8 @@ struct sto_env sto_env_read(void);
 
 /* Prints "strato: error: line" to stderr, in colour where wanted; a bar that is there goes first. Any thread. */
 void sto_print_message(enum sto_log_level level, const char *line);
+/* The same for a warning, which --quiet suppresses. */
+void sto_print_warning(const char *line);
 
 /* What may be drawn and said from now on. quiet: only errors. verbose: 0 warnings, 1 information too, 2 all. */
 void sto_term_start(bool quiet, unsigned verbose);

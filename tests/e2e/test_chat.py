@@ -6,9 +6,10 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BINARY, DEMO, check, environment, expect_error, good, main, path, skip, strato, test, write
+from scripted import SAY_IT, scripted
 from terminal import Terminal
 
-GREEDY = ["--temp", "0", "--ctx", "512"]
+GREEDY = ["--temp", "0", "--ctx", "512", "--no-self-test"]
 
 
 def chat(lines, *args, code=0):
@@ -84,8 +85,10 @@ def settings_are_checked_as_options_are():
     check(b"ended after 3 tokens" in result.err and b"3 generated" in result.out, "-n was not set", result)
     wrong = (("/set temp hot", b"'hot' is no number"), ("/set top-p 2", b"--top-p"),
              ("/set nonsense 1", b"no such setting"), ("/set fold maybe", b"on or off"),
-             ("/set temp", b"needs a value"), ("/nonsense", b"no such command"), ("/undo", b"nothing to undo"),
-             ("/regenerate", b"no answer"), ("/save", b"/save needs"), ("/load", b"/load needs"))
+             ("/set temp", b"needs a value"), ("/set system x", b"a command of its own"),
+             ("/nonsense", b"no such command"), ("/undo", b"nothing to undo"), ("/regenerate", b"no answer"),
+             ("/save", b"/save needs"), ("/load", b"/load needs"), ("/result 7", b"no call of a tool waits"),
+             ("/tools nowhere.json", b"nowhere.json"))
     bad = chat([line for line, _ in wrong] + ["What is 3 + 4?"], code=2)
     errors = [line for line in bad.err.split(b"\n") if line.startswith(b"strato: error: ")]
     check(len(errors) == len(wrong), "%d errors" % len(errors), bad)
@@ -113,6 +116,52 @@ def a_full_context_is_said():
     check(re.search(rb"messages +41, [1-9]", result.out) is not None, "/stats does not say it", result)
     again = re.search(rb"last turn +(\d+) of (\d+) prompt tokens", result.out)
     check(int(again.group(1)) < 40 < int(again.group(2)), "more than the new turn was evaluated", result)
+
+
+# ---- tools ----
+
+TOOLS = [{"type": "function", "function": {"name": name, "description": about, "parameters": {"type": "object"}}}
+         for name, about in (("weather", "The weather\x1b[31m in a city"), ("clock", "The time"))]
+CALLS = ('<tool_call>{"name": "weather", "arguments": {"city": "Bern"}}</tool_call>'
+         '<tool_call>{"name": "clock", "arguments": {}}</tool_call>')
+SHOWN = b'[call weather {"city": "Bern"}]\n[call clock {}]\n'
+
+
+def calling(lines, *args, code=0):
+    """A model that calls two tools, whatever it is told."""
+    model = scripted(path("calling.gguf"), CALLS)
+    result = strato("chat", model, *GREEDY, *SAY_IT, *args, input="".join(line + "\n" for line in lines).encode())
+    check(result.code == code, "exit code %d, expected %d" % (result.code, code), result)
+    return result
+
+
+@test
+def calls_are_shown_and_results_are_given():
+    tools, file = write("tools.json", json.dumps(TOOLS).encode()), path("called.json")
+    result = calling(["Is it warm?", "/result 21 degrees", "/result noon", "/save " + file], "--tools", tools)
+    check(result.out == SHOWN * 2, "not the two calls, twice", result)
+    notes = [line for line in result.err.decode().split("\n") if "/result TEXT" in line]
+    check(notes == ["(/result TEXT says what %s gave)" % name for name in ("weather", "clock", "weather")], str(notes))
+    said = messages(file)
+    check([m["role"] for m in said] == ["user", "assistant", "tool", "tool", "assistant"], "the messages: %s" % said)
+    ids = [call["id"] for call in said[1]["tool_calls"]]
+    check(len(set(ids)) == 2 and all(re.fullmatch("[a-z0-9]{9}", i) for i in ids), "the ids are %s" % ids)
+    check(said[2:4] == [{"role": "tool", "name": n, "tool_call_id": i, "content": text} for n, i, text in
+                        (("weather", ids[0], "21 degrees"), ("clock", ids[1], "noon"))], "the results: %s" % said[2:4])
+    check(json.load(open(file, encoding="utf-8"))["tools"] == TOOLS, "the tools are not in the file")
+    on = calling(["/load " + file, "/regenerate", "/result x", "/undo", "/save " + file, "/tools", "/result y"], code=2)
+    check(on.out.startswith(SHOWN) and b"  weather  The weather" in on.out and b"  clock  The time\n" in on.out,
+          "it does not go on, or the tools are not listed", on)
+    check(messages(file) == [], "/undo takes back the turn with its results")
+
+
+@test
+def tools_come_and_go():
+    tools, file = write("tools.json", json.dumps(TOOLS).encode()), path("without.json")
+    result = calling(["Hello.", "/tools " + tools, "/regenerate", "/tools none", "/tools", "/regenerate", "/save " + file])
+    check(result.out == CALLS.encode() + b"\n" + SHOWN + CALLS.encode() + b"\n", "calls without tools are text", result)
+    check(b"no tools are offered" in result.err and "tools" not in json.load(open(file)), "there are tools", result)
+    check([m["role"] for m in messages(file)] == ["user", "assistant"], "/regenerate takes the place of an answer")
 
 
 # ---- files ----

@@ -14,6 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import (BINARY, DEMO, Result, check, check_clean, environment, expect_error, good, main, path, strato,
                      test, write)
 from model_file import STRING, ModelFile
+from scripted import SAY_IT, TEMPLATE, scripted
+from terminal import Terminal
 
 LONG = ["run", DEMO, "--raw", "-p", "Once upon a time", "--ignore-eos", "--temp", "0"]
 
@@ -114,6 +116,123 @@ def json_holds_any_bytes():
         check(value["model"] == 'caf\ufffd "\x01', "the name is %r" % value["model"], result)
         plain = good("run", path("name.gguf"), "-p", "x", "-n", "2", "--logit-bias", "%d=1000" % token)
         check(plain.out.decode("utf-8") == text + "\n", "plain text", plain)
+
+
+# ---- thoughts and calls ----
+
+THOUGHT = "<think>\nI should\x1b[31m look.\n</think>\n\n"
+CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern", "days": 12345678901234567}}\n</tool_call>'
+TOOLS = [{"name": "weather", "parameters": {"type": "object"}}, {"type": "function", "function": {"name": "clock"}}]
+
+
+def tools_file():
+    return write("tools.json", json.dumps(TOOLS).encode())
+
+
+@test
+def json_takes_an_answer_apart():
+    model = scripted(path("apart.gguf"), THOUGHT + "One moment.\n" + CALL)
+    out = good("run", model, "-p", "x", "--json", "--tools", tools_file(), *SAY_IT).out
+    check(b"12345678901234567" in out, "a number has lost digits: %r" % out)
+    value = json.loads(out)
+    check(value["text"] == THOUGHT + "One moment.\n" + CALL, "text is %r" % value["text"])
+    check(value["reasoning"] == "I should\x1b[31m look.\n", "reasoning is %r" % value["reasoning"])
+    check(value["content"] == "One moment.\n", "content is %r" % value["content"])
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Bern", "days": 12345678901234567}}}
+    check(value["tool_calls"] == [call], "tool_calls is %r" % value["tool_calls"])
+    raw = json.loads(good("run", model, "-p", "x", "--json", "--raw", *SAY_IT).out)
+    check(raw["content"] == raw["text"] == value["text"] and raw["reasoning"] == "" and raw["tool_calls"] == [],
+          "--raw takes apart: %r" % raw)
+    malformed = CALL.replace('"arguments"', "arguments")
+    model = scripted(path("malformed.gguf"), malformed)
+    value = json.loads(good("run", model, "-p", "x", "--json", "--tools", tools_file(), *SAY_IT).out)
+    check(value["content"] == malformed and value["tool_calls"] == [], "a malformed call is %r" % value["content"])
+
+
+@test
+def a_pipe_gets_everything_and_with_fold_the_answer():
+    model = scripted(path("apart.gguf"), THOUGHT + "One moment.\n" + CALL)
+    args = ["run", model, "-p", "x", "--tools", tools_file(), *SAY_IT]
+    everything = good(*args)
+    check(everything.out.decode() == THOUGHT + "One moment.\n" + CALL + "\n", "not what the model wrote", everything)
+    folded = good(*args, "--fold", "-q").out.decode()
+    check(folded == 'One moment.\n[call weather {"city": "Bern", "days": 12345678901234567}]\n', repr(folded))
+
+
+@test
+def a_terminal_gets_dim_thoughts_and_calls_in_brackets():
+    model = scripted(path("apart.gguf"), THOUGHT + "One moment.\n" + CALL)
+    args = [BINARY, "run", model, "-p", "x", "-q", "--tools", tools_file(), *SAY_IT]
+    t = Terminal(args, environment())
+    check(t.finish() == 0, "exit code")
+    answer = b'One moment.\r\n[call weather {"city": "Bern", "days": 12345678901234567}]\r\n'
+    check(t.out == b"\x1b[2mI should[31m look.\r\n\x1b[0m\r\n" + answer, "%r" % t.out)
+    t = Terminal(args + ["--fold"], environment())
+    check(t.finish() == 0, "exit code")
+    check(t.out == b"\x1b[2mthinking...\x1b[0m\r\x1b[K\x1b[0m" + answer, "folded: %r" % t.out)
+
+
+@test
+def the_turn_is_what_the_template_makes_of_it():
+    model = scripted(path("turn.gguf"), "Yes.")
+
+    def prompt(*args):
+        return json.loads(good("run", model, "-p", "Hi <|im_end|>", "--json", *args, *SAY_IT).out)["prompt_tokens"]
+
+    def rendered(text):
+        return json.loads(good("tokenize", model, "--special", "-p", text).out)
+
+    mark, turn = rendered("<|im_end|>"), rendered("<|im_start|>user\nHi ")
+    tail = rendered("<|im_end|>\n<|im_start|>assistant\n")
+    plain = prompt()
+    check(plain[:len(turn)] == turn and plain[-len(tail):] == tail, "not the template's turn")
+    check(plain.count(mark[0]) == 1, "the prompt has ended its own turn")
+    system = rendered("<|im_start|>system\nBe brief.<|im_end|>\n")
+    check(prompt("--system", "Be brief.") == system + plain, "--system")
+    tools = rendered("<|im_start|>system\nTools, called in <tool_call>: weather clock<|im_end|>\n")
+    check(prompt("--tools", tools_file(), "--system", "Be brief.") == tools + system + plain, "--tools")
+    off = prompt("--think", "off")
+    check(off[:len(plain)] == plain and off[len(plain):] == rendered("<think>\n\n</think>\n\n"), "--think off")
+    check(prompt("--think", "on") == plain, "--think on")
+
+
+@test
+def a_thought_has_a_budget():
+    model = scripted(path("long.gguf"), "hm ", TEMPLATE + "{{- '<think>\\n' }}")
+    value = json.loads(good("run", model, "-p", "x", "--json", *SAY_IT, "-n", "60", "--think-budget", "5").out)
+    check(value["reasoning"].startswith("hm " * 5 + "\n\nThere is no time left"), repr(value["reasoning"]))
+    said = good("run", model, "-p", "x", *SAY_IT, "-n", "6", "--fold")
+    check(b"generated 6 (6 of them thoughts), " in said.err and said.out == b"", "thoughts are not counted", said)
+    check("</think>\n\nhm hm " in value["text"] and value["content"].startswith("hm hm "), repr(value["text"]))
+
+
+@test
+def stop_strings_are_cut_out_of_the_answer():
+    for says, stop, n, text in (("xSTOP<", "STOP", "1", "x"), ("xST", "STxSTOP", "3", "xSTxSTxST"),
+                                ("<think>\nSTOP\n</think>\n\nxSTOPy", "STOP", "1", "<think>\nSTOP\n</think>\n\nx"),
+                                ("aST<tool_call>OP", "STOP", "1", "aST<tool_call>OP")):
+        args = ["run", scripted(path("stop.gguf"), says), "-p", "x", "--tools", tools_file(), "--stop", stop, *SAY_IT]
+        value = json.loads(good(*args, "--json", "-n", n).out)
+        check(value["text"] == text, "%r stopped at %r: %r" % (says, stop, value["text"]))
+        check(good(*args, "-n", n).out.decode() == text + "\n", "a pipe gets something else")
+
+
+@test
+def what_needs_a_template_is_refused_without_one():
+    tools = tools_file()
+    for option in (["--system", "x"], ["--tools", tools], ["--think", "off"], ["--think-budget", "9"]):
+        expect_error(strato("run", path("nowhere.gguf"), "-p", "x", "--raw", *option), 2, option[0], "--raw")
+    f = ModelFile.read(DEMO)
+    del f.kv["tokenizer.chat_template"]
+    f.write(path("bare.gguf"))
+    result = strato("run", path("bare.gguf"), "-p", "x", "-q", "--system", "x", "--json", "--no-self-test")
+    expect_error(result, 2, "--system", "this model has none")
+    for name, data, words in (("object.json", b"{}", "list"), ("number.json", b"[1]", "tool 0"), ("half.json", b"[", "line 1")):
+        bad = strato("run", DEMO, "-p", "x", "-q", "--no-self-test", "--tools", write(name, data))
+        expect_error(bad, 2, name, words)
+    expect_error(strato("run", DEMO, "-p", "x", "-q", "--no-self-test", "--tools", path("none.json")), 1, "none.json")
+    warned = good("run", DEMO, "-p", "x", "-n", "1", "--no-self-test", "--tools", tools)
+    check(b"warning: this model's chat template has no form of calls" in warned.err, "no warning", warned)
 
 
 # ---- sampling ----

@@ -90,8 +90,8 @@ static void close_chat(struct chat *chat)
 /* ---- replies ---- */
 
 struct heard {
-    char text[4096], thought[4096];
-    size_t n_text, n_thought, n_dropped, n_done, stop_after;
+    char text[4096], thought[4096], raw[4096];
+    size_t n_text, n_thought, n_raw, n_dropped, n_done, stop_after;
     enum sto_stop stop;
 };
 
@@ -114,6 +114,15 @@ static bool on_event(void *user, const struct sto_event *e)
     return h->stop_after != 0 && h->n_text + h->n_thought >= h->stop_after;
 }
 
+static bool on_raw(void *user, const char *text, size_t size)
+{
+    struct heard *h = user;
+    assert_true(size > 0 && h->n_raw + size < sizeof h->raw);
+    memcpy(h->raw + h->n_raw, text, size);
+    h->n_raw += size;
+    return false;
+}
+
 static struct sto_reply_params params(struct heard *heard, uint32_t max_tokens)
 {
     struct sto_reply_params p;
@@ -123,6 +132,7 @@ static struct sto_reply_params params(struct heard *heard, uint32_t max_tokens)
     p.max_tokens = max_tokens;
     p.user = heard;
     p.on_event = on_event;
+    p.on_raw = on_raw;
     return p;
 }
 
@@ -137,6 +147,9 @@ static void reply(struct sto_conversation *c, const struct sto_reply_params *p, 
     struct sto_error err = {0};
     if (sto_conversation_reply(c, p, out, &err) != STO_OK)
         fail_msg("%s", err.message);
+    const struct heard *h = p->user;
+    assert_int_equal(out->generated.text_size, strlen(out->generated.text));
+    assert_string_equal(h->raw, out->generated.text); /* what came in pieces is the whole */
 }
 
 /* Tokens in the KV cache after a reply: the last one that was generated has not been evaluated. */
@@ -235,8 +248,6 @@ static void a_models_own_tokens_are_kept(void **state)
         sto_conversation_truncate(chat.c, 0);
         say(chat.c, "Tell me about a fox.");
         struct sto_reply_params p = params(&heard, 24);
-        p.sampling = (struct sto_sampler_params){0};
-        sto_sampler_defaults(&p.sampling);
         p.sampling.temperature = 3;
         p.sampling.top_k = 0;
         p.sampling.top_p = 1;
@@ -244,8 +255,7 @@ static void a_models_own_tokens_are_kept(void **state)
         p.sampling.seed = seed;
         reply(chat.c, &p, &first);
         say(chat.c, "Hello!");
-        p.max_tokens = 1;
-        p.on_event = NULL;
+        p = params(&heard, 1);
         reply(chat.c, &p, &second);
         assert_int_equal(second.n_evaluated, second.generated.n_prompt_tokens - held(&first));
         sto_reply_free(&first);
@@ -405,6 +415,41 @@ static void thinking_can_be_off(void **state)
     close_chat(&chat);
 }
 
+/* ---- tools ---- */
+
+static void tools_are_completed_and_come_back(void **state)
+{
+    (void)state;
+    static const char bare[] = "[{\"name\": \"f\", \"parameters\": {}}, {\"type\": \"search\"}]";
+    static const char whole[] = "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": {}}}, "
+                                "{\"type\": \"search\"}]";
+    struct chat chat;
+    struct sto_error err;
+    char *json = NULL;
+    open_chat(&chat, 512, NULL);
+    assert_false(sto_conversation_knows_calls(chat.c));
+    assert_int_equal(sto_conversation_tools(chat.c, &json, &err), STO_OK);
+    assert_null(json);
+    for (int i = 0; i < 2; i++) { /* what comes back can be given again */
+        assert_int_equal(sto_conversation_set_tools(chat.c, i == 0 ? bare : whole, strlen(i == 0 ? bare : whole), &err),
+                         STO_OK);
+        assert_int_equal(sto_conversation_tools(chat.c, &json, &err), STO_OK);
+        assert_string_equal(json, whole);
+        sto_conversation_free_text(json);
+    }
+    assert_int_equal(sto_conversation_set_tools(chat.c, "{}", 2, &err), STO_ERR_USAGE);
+    assert_int_equal(sto_conversation_set_tools(chat.c, "[{}, 1]", 7, &err), STO_ERR_USAGE);
+    assert_non_null(strstr(err.message, "tool 1 is integer"));
+    assert_int_equal(sto_conversation_set_tools(chat.c, "[", 1, &err), STO_ERR_USAGE);
+    assert_int_equal(sto_conversation_tools(chat.c, &json, &err), STO_OK);
+    assert_string_equal(json, whole); /* errors have changed nothing */
+    sto_conversation_free_text(json);
+    assert_int_equal(sto_conversation_set_tools(chat.c, NULL, 0, &err), STO_OK);
+    assert_int_equal(sto_conversation_tools(chat.c, &json, &err), STO_OK);
+    assert_null(json);
+    close_chat(&chat);
+}
+
 /* ---- errors ---- */
 
 static void errors_change_nothing(void **state)
@@ -429,7 +474,6 @@ static void errors_change_nothing(void **state)
     assert_int_equal(sto_conversation_add_json(chat.c, "{}", 2, &err), STO_ERR_USAGE);
     assert_int_equal(sto_conversation_add_json(chat.c, "{\"role\": 1}", 11, &err), STO_ERR_USAGE);
     assert_int_equal(sto_conversation_add_json(chat.c, "{", 1, &err), STO_ERR_USAGE);
-    assert_int_equal(sto_conversation_set_tools(chat.c, "{}", 2, &err), STO_ERR_USAGE);
     assert_int_equal(sto_conversation_count(chat.c), 1);
     assert_null(sto_conversation_field(chat.c, 1, "role"));
     close_chat(&chat);
@@ -474,6 +518,7 @@ int main(void)
         cmocka_unit_test(stop_strings_end_the_answer),
         cmocka_unit_test(thoughts_have_a_budget),
         cmocka_unit_test(thinking_can_be_off),
+        cmocka_unit_test(tools_are_completed_and_come_back),
         cmocka_unit_test(errors_change_nothing),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
