@@ -8,12 +8,13 @@
 
 #include "host/cli/pastes.h"
 #include "host/cli/term.h"
+#include "host/utf8.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/base/os_term.h"
 
 #ifdef STO_HAVE_LIBEDIT
-#include <histedit.h>
+#include "host/cli/line_history.h"
 #endif
 
 struct sto_line_input {
@@ -23,10 +24,10 @@ struct sto_line_input {
     struct sto_pastes pastes;
 #ifdef STO_HAVE_LIBEDIT
     EditLine *edit; /* NULL: plain lines */
-    History *history;
+    struct sto_line_history history;
     const char *prompt;
     bool abandoned;
-    char history_path[1024]; /* "": nowhere */
+    unsigned columns; /* of the window when the line was drawn last */
 #endif
 };
 
@@ -82,6 +83,27 @@ static char *edit_prompt(EditLine *edit)
     return text;
 }
 
+/* The window has another size, and the terminal has wrapped the line anew, as terminals do (those that do not, such as
+ * xterm, lose some of what stood above when a long line is narrowed). Up to where it begins, and there once more. */
+static void follow_size(EditLine *edit)
+{
+    struct sto_line_input *in = NULL;
+    const unsigned columns = sto_terminal_columns(STO_STDOUT);
+    if (el_get(edit, EL_CLIENTDATA, &in) != 0 || in == NULL || columns == in->columns || columns == 0)
+        return;
+    in->columns = columns;
+    el_resize(edit);
+    const LineInfo *line = el_line(edit);
+    const size_t before = sto_terminal_text_columns(in->prompt, strlen(in->prompt)) +
+                          sto_terminal_text_columns(line->buffer, (size_t)(line->cursor - line->buffer));
+    (void)fputs("\r", stdout);
+    if (before >= columns)
+        (void)fprintf(stdout, "\x1b[%zuA", before / columns);
+    (void)fputs("\x1b[J", stdout);
+    (void)fflush(stdout);
+    (void)el_set(edit, EL_REFRESH);
+}
+
 static unsigned char abandon_line(EditLine *edit, int key)
 {
     struct sto_line_input *in = NULL;
@@ -91,20 +113,31 @@ static unsigned char abandon_line(EditLine *edit, int key)
     return CC_NEWLINE;
 }
 
-/* A character as UTF-8; the number of bytes. */
-static size_t encode(wchar_t wide, char out[4])
+/* A character of the keyboard. Where the window's size has changed in between, the line is drawn anew. */
+static int read_character(EditLine *edit, wchar_t *out)
 {
-    const unsigned long c = (unsigned long)wide;
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
+    char text[4];
+    size_t n = 0;
+    for (;;) {
+        unsigned char byte = 0;
+        const enum sto_key key = sto_terminal_wait_key(&byte);
+        if (key == STO_KEY_RESIZED) {
+            follow_size(edit);
+            continue;
+        }
+        if (key == STO_KEY_END)
+            return 0;
+        if (n > 0 && (byte & 0xc0) != 0x80)
+            n = 0; /* what came before was cut off */
+        text[n++] = (char)byte;
+        size_t used = 0;
+        if (sto_utf8_sequence(text, n) > 0) {
+            *out = (wchar_t)sto_utf8_get(text, n, &used);
+            return 1;
+        }
+        if (n == sizeof text || (n == 1 && (byte & 0xc0) == 0x80))
+            n = 0;
     }
-    const size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n - 1; i > 0; i--)
-        out[i] = (char)(0x80 | ((c >> (6 * (n - 1 - i))) & 0x3f));
-    out[0] = (char)(lead[n] | (c >> (6 * (n - 1))));
-    return n;
 }
 
 /* Everything up to the end of the paste, as one text: lines end with \n, the marker is cut off. NULL: no memory. */
@@ -125,7 +158,7 @@ static char *read_paste(EditLine *edit, size_t *size)
                 break;
             text = grown;
         }
-        n += encode(wide == L'\r' ? L'\n' : wide, text + n);
+        n += sto_utf8_put(wide == L'\r' ? L'\n' : (uint32_t)wide, text + n);
         if (n >= marker && memcmp(text + n - marker, PASTE_ENDS, marker) == 0) {
             n -= marker;
             break;
@@ -156,24 +189,6 @@ static unsigned char take_paste(EditLine *edit, int key)
     return CC_REDISPLAY;
 }
 
-static void open_history(struct sto_line_input *in)
-{
-    HistEvent event;
-    char dir[900];
-    in->history = history_init();
-    if (in->history == NULL)
-        return;
-    (void)history(in->history, &event, H_SETSIZE, STO_MAX_HISTORY);
-    (void)history(in->history, &event, H_SETUNIQUE, 1);
-    (void)el_set(in->edit, EL_HIST, history, in->history);
-    sto_state_dir(dir, sizeof dir);
-    if (dir[0] == '\0' || sto_make_dirs(dir, NULL) != STO_OK)
-        return;
-    (void)snprintf(in->history_path, sizeof in->history_path, "%s/history", dir);
-    if (sto_file_exists(in->history_path))
-        (void)history(in->history, &event, H_LOAD, in->history_path);
-}
-
 static void open_editor(struct sto_line_input *in)
 {
     (void)setlocale(LC_CTYPE, "");
@@ -185,37 +200,38 @@ static void open_editor(struct sto_line_input *in)
     (void)el_set(in->edit, EL_CLIENTDATA, in);
     (void)el_set(in->edit, EL_PROMPT, edit_prompt);
     (void)el_set(in->edit, EL_EDITOR, "emacs");
-    (void)el_set(in->edit, EL_SIGNAL, 1); /* for changes of the window's size */
+    (void)el_set(in->edit, EL_SIGNAL, 1); /* a signal that ends the program finds the terminal as it was */
+    sto_catch_resize();                   /* before libedit, whose own handler hands the signal on, and once only */
+    (void)el_set(in->edit, EL_GETCFN, read_character);
     (void)el_set(in->edit, EL_ADDFN, "strato-abandon", "Gives up the line", abandon_line);
     (void)el_set(in->edit, EL_ADDFN, "strato-paste", "Takes pasted text", take_paste);
     (void)el_set(in->edit, EL_BIND, "^C", "strato-abandon", NULL);
     (void)el_set(in->edit, EL_BIND, PASTE_BEGINS, "strato-paste", NULL);
     (void)el_set(in->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_set(in->edit, EL_SETTY, "-d", "-isig", NULL); /* Ctrl-C is a key while a line is edited */
-    open_history(in);
+    sto_line_history_open(&in->history, &in->pastes);
+    if (in->history.lines != NULL)
+        (void)el_set(in->edit, EL_HIST, history, in->history.lines);
 }
 
 static void close_editor(struct sto_line_input *in)
 {
-    HistEvent event;
-    if (in->history != NULL && in->history_path[0] != '\0')
-        (void)history(in->history, &event, H_SAVE, in->history_path);
+    sto_line_history_save(&in->history, &in->pastes);
     if (in->edit != NULL)
         el_end(in->edit);
-    if (in->history != NULL)
-        history_end(in->history);
+    sto_line_history_close(&in->history);
 }
 
 static enum sto_status read_edited(struct sto_line_input *in, const char *prompt, enum sto_line *what,
                                    struct sto_error *err)
 {
-    HistEvent event;
     int n = 0;
     char *text = NULL;
     in->prompt = prompt;
     in->abandoned = false;
     in->size = 0;
     el_resize(in->edit); /* the window may have changed while an answer came */
+    in->columns = sto_terminal_columns(STO_STDOUT);
     (void)fputs("\x1b[?2004h", stdout); /* the terminal says what is pasted */
     (void)fflush(stdout);
     const char *line = el_gets(in->edit, &n);
@@ -234,8 +250,7 @@ static enum sto_status read_edited(struct sto_line_input *in, const char *prompt
     char *entry = sto_strndup(line, size);
     if (entry == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for a line of %zu bytes", size);
-    if (size > 0 && in->history != NULL)
-        (void)history(in->history, &event, H_ENTER, entry);
+    sto_line_history_add(&in->history, entry);
     size_t expanded = 0;
     enum sto_status status = sto_pastes_expand(&in->pastes, entry, size, &text, &expanded, err);
     for (size_t i = 0; i < expanded && status == STO_OK; i++)

@@ -2,13 +2,13 @@
  * input and output are a terminal; else plain lines.
  *
  * Pasted text of several lines stands in the line as "[pasted: 200 lines]" and is put back in its place when the line
- * is sent. The history lies in a file of the user's state folder. One thread. */
+ * is sent. The history survives the program, see line_history.h. One thread. */
 #ifndef STO_CLI_LINE_INPUT_H
 #define STO_CLI_LINE_INPUT_H
 
 #include "runtime/base/status.h"
 
-enum { STO_MAX_LINE_BYTES = 16 << 20, STO_MAX_HISTORY = 1000 };
+enum { STO_MAX_LINE_BYTES = 16 << 20 };
 
 struct sto_line_input;
 

@@ -4,7 +4,7 @@
 
 #include "runtime/base/status.h"
 
-enum { STO_MAX_PASTES = 256, STO_MAX_PASTE_NAME = 64 };
+enum { STO_MAX_PASTES = 2048 /* more than the history has lines */, STO_MAX_PASTE_NAME = 64 };
 
 struct sto_pastes { /* zero-initialised is empty */
     struct {

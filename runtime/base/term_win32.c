@@ -46,6 +46,23 @@ bool sto_terminal_enable_ansi(enum sto_stream stream)
     return SetConsoleMode(handle_of(stream), mode | ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
 }
 
+size_t sto_terminal_text_columns(const char *text, size_t size)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < size; i++) /* a column for each code point */
+        columns += ((unsigned char)text[i] & 0xc0) != 0x80 && (unsigned char)text[i] >= 0x20;
+    return columns;
+}
+
+void sto_catch_resize(void)
+{
+}
+
+enum sto_key sto_terminal_wait_key(unsigned char *byte)
+{
+    return _read(0, byte, 1) == 1 ? STO_KEY_BYTE : STO_KEY_END; /* a console keeps its lines in order itself */
+}
+
 /* One UTF-16 argument as UTF-8; NULL: no memory. */
 static char *utf8_of(const wchar_t *wide)
 {

@@ -241,7 +241,7 @@ def ctrl_c_stops_an_answer_and_keeps_the_conversation():
 
 @test
 def two_hundred_pasted_lines_are_one_message():
-    t = terminal()
+    t = terminal("-n", "9")
     editing(t)
     pasted = "".join("b\n" for _ in range(199)) + "b"
     t.send(b"before \x1b[200~" + pasted.replace("\n", "\r").encode() + b"\x1b[201~")
@@ -260,7 +260,7 @@ def two_hundred_pasted_lines_are_one_message():
 
 @test
 def lines_can_go_on():
-    t = terminal()
+    t = terminal("-n", "9")
     t.send("What is 3\\\r")
     t.wait_for("\\. ")
     t.send("+ 4?\r")
@@ -274,19 +274,54 @@ def lines_can_go_on():
 
 @test
 def a_resized_terminal_is_followed():
+    line = "What is the opposite of hot, I would like to know?"  # 52 columns with the prompt
     t = terminal(columns=100)
     editing(t)
+    t.send(line)
+    t.wait_for("know\\?")
+    for columns, rows in ((40, 1), (20, 2), (60, 0)):  # where the cursor is once the terminal has wrapped the line anew
+        before = len(t.out)
+        t.resize(columns, 20)
+        t.wait_for("What is [^>]*know\\?", "the line, drawn again for %d columns" % columns)
+        up = b"\x1b[%dA" % rows if rows > 0 else b""
+        check(b"\r" + up + b"\x1b[J" in t.out[before:], "not from its beginning: %r" % t.out[before:])
     t.resize(40, 20)
-    t.send("What is the opposite of hot, I would like to know?")
-    t.wait_for("know")
+    t.wait_for("What is [^>]*know\\?")
     before = len(t.out)
     t.send("\x01")  # to the beginning: one line up, as there are two now
-    for _ in range(20):
-        t.read(0.1)
-    check(b"\x1b[A" in t.out[before:] or b"\x1bM" in t.out[before:], "the cursor does not go up: %r" % t.out[before:])
-    t.send("\r")
-    t.wait_for("\n")
+    while b"\x1b[A" not in t.out[before:] and b"\x1bM" not in t.out[before:]:
+        check(t.read(30), "the cursor does not go up: %r" % t.out[before:])
+    t.send("\x0b/stats\r")
+    t.wait_for("messages +0")
     t.prompt()
+    leave(t)
+
+
+@test
+def pasted_text_is_in_the_history():
+    pasted = "What is\n3 + 4?\t\\ \u00e9\n"
+    t = terminal("-n", "4", env=state("pastes"))
+    editing(t)
+    t.send(b"So: \x1b[200~" + pasted.encode() + b"\x1b[201~\r")
+    t.wait_for("\\[pasted: 2 lines\\]")
+    t.prompt()
+    t.send("\x1b[A!\r")  # in the same process the line is as it was typed
+    t.wait_for("So: \\[pasted: 2 lines\\]!")
+    t.prompt()
+    t.send("/save %s\r" % path("up.json"))
+    t.wait_for("saved 4 messages")
+    t.prompt()
+    check([m["content"] for m in messages(path("up.json"))][::2] == ["So: " + pasted, "So: " + pasted + "!"], "the text")
+    leave(t)
+    t = terminal("-n", "4", env=state("pastes"))
+    t.send("\x1b[A\x1b[A\x1b[A")  # in another one all of it is folded
+    t.wait_for("\\[pasted: 3 lines\\]")  # the second one, over which the first is drawn
+    t.send("?\r")
+    t.prompt()
+    t.send("/save %s\r" % path("again.json"))
+    t.wait_for("saved 2 messages")
+    t.prompt()
+    check(messages(path("again.json"))[0]["content"] == "So: " + pasted + "?", "%r" % messages(path("again.json"))[0])
     leave(t)
 
 
