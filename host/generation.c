@@ -182,8 +182,7 @@ static enum sto_status reserve(struct sto_generation *gen, struct sto_error *err
 static enum sto_status generate_tokens(struct sto_generation *gen, struct sto_error *err)
 {
     const uint32_t ctx = gen->g->engine->info.ctx_tokens;
-    const bool device_draws = gen->g->engine->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
-                              sto_op_can_sample(sto_device_get_plan(gen->g->engine->device));
+    const bool device_draws = sto_engine_can_draw(gen->g->engine);
     const uint64_t start = sto_now_ns();
     struct sto_generation_params how = {0};
     uint32_t token = 0;

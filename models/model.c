@@ -159,6 +159,14 @@ static enum sto_status read_weight(const struct sto_model *model, const struct s
     return status;
 }
 
+static const uint8_t *map_weight(const struct sto_model *model, const struct sto_model_weight *weight)
+{
+    const struct sto_gguf_tensor *t = weight->source;
+    const struct sto_map *map = sto_gguf_map(impl_of(model)->gguf, t->split);
+    const bool inside = t->offset <= map->size && weight->bytes <= map->size - t->offset;
+    return map->data != NULL && inside ? map->data + t->offset : NULL;
+}
+
 static void close_model(struct sto_model *model)
 {
     struct model_impl *m = impl_of(model);
@@ -175,6 +183,7 @@ static const struct sto_model_vtable vtable = {
     .record_layer = sto_decoder_record_layer,
     .record_logits = sto_decoder_record_logits,
     .read_weight = read_weight,
+    .map_weight = map_weight,
     .close = close_model,
 };
 

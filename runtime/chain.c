@@ -88,7 +88,13 @@ enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err)
 
 /* ---- parameters ---- */
 
-static enum sto_status check_drawing(const struct sto_generation_params *p, struct sto_error *err)
+bool sto_engine_can_draw(const struct sto_engine *e)
+{
+    return e->cpu_lane == NULL && e->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
+           sto_op_can_sample(sto_device_get_plan(e->device));
+}
+
+static enum sto_status check_drawing(const struct sto_generation_params *p, bool on_cpu, struct sto_error *err)
 {
     if (!(p->temperature >= 0.0f && p->temperature <= FLT_MAX))
         return sto_fail(err, STO_ERR_USAGE, "temperature is %g, but its range is: 0 or more", (double)p->temperature);
@@ -99,6 +105,9 @@ static enum sto_status check_drawing(const struct sto_generation_params *p, stru
         return sto_fail(err, STO_ERR_USAGE, "end_tokens is NULL, but its count is not 0");
     if (p->temperature == 0.0f)
         return STO_OK;
+    if (on_cpu)
+        return sto_fail(err, STO_ERR_USAGE, "temperature is %g, but the cpu lane draws the largest logit alone: 0",
+                        (double)p->temperature);
     if (!(p->top_p > 0.0f && p->top_p <= 1.0f))
         return sto_fail(err, STO_ERR_USAGE, "top_p is %g, but its range is: above 0, at most 1", (double)p->top_p);
     if (!(p->min_p >= 0.0f && p->min_p < 1.0f))
@@ -115,7 +124,7 @@ static enum sto_status check_call(const struct sto_session *s, uint32_t token, u
     if (n_vocab > STO_SAMPLE_MAX_VOCAB)
         return sto_fail(err, STO_ERR_USAGE, "a vocabulary of %u tokens is more than %d, which the device draws from",
                         n_vocab, STO_SAMPLE_MAX_VOCAB);
-    if (!sto_op_can_sample(sto_device_get_plan(s->engine->device)))
+    if (s->engine->cpu_lane == NULL && !sto_op_can_sample(sto_device_get_plan(s->engine->device)))
         return sto_fail(err, STO_ERR_FAILED, "%s draws tokens wrongly: its kernels for that were set aside",
                         sto_device_name(s->engine->device));
     if (n_steps > ctx - s->length)
@@ -212,6 +221,46 @@ static enum sto_status cancelled(const struct chain *c, struct sto_error *err)
     return sto_fail(err, STO_ERR_CANCELLED, "generation was cancelled after %u of %u tokens", c->read, c->n_steps);
 }
 
+/* ---- on the processor ---- */
+
+/* The lowest id among those of the largest logit; n_vocab: all are -infinity or NaN. */
+static uint32_t best_token(const float *logits, uint32_t n_vocab)
+{
+    uint32_t best = n_vocab;
+    float top = -INFINITY;
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        if (logits[i] > top) {
+            top = logits[i];
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The same, one step after the other, without a queue. */
+static enum sto_status generate_on_cpu(struct sto_session *s, uint32_t token,
+                                       const struct sto_generation_params *params, uint32_t n_steps, uint32_t *tokens,
+                                       uint32_t *n_tokens, struct sto_error *err)
+{
+    const uint32_t n_vocab = s->engine->model->h.n_vocab;
+    bool stopped = false;
+    while (*n_tokens < n_steps && !stopped) {
+        const enum sto_status status = sto_session_eval(s, &token, 1, STO_LOGITS_LAST, NULL, err);
+        if (status != STO_OK)
+            return status;
+        token = best_token(sto_session_logits(s), n_vocab);
+        if (token == n_vocab)
+            return sto_fail(err, STO_ERR_FAILED, "no token can follow: all %u logits are -infinity or NaN", n_vocab);
+        if (tokens != NULL)
+            tokens[*n_tokens] = token;
+        ++*n_tokens;
+        stopped = ends(params, token);
+        if (params->on_token != NULL)
+            stopped = params->on_token(params->user, token) || stopped;
+    }
+    return STO_OK;
+}
+
 enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, const struct sto_generation_params *params,
                                      uint32_t n_steps, uint32_t *tokens, uint32_t *n_tokens, struct sto_error *err)
 {
@@ -221,9 +270,11 @@ enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, cons
     *n_tokens = 0;
     enum sto_status status = check_call(s, token, n_steps, err);
     if (status == STO_OK)
-        status = check_drawing(params, err);
+        status = check_drawing(params, s->engine->cpu_lane != NULL, err);
     if (status != STO_OK || n_steps == 0)
         return status;
+    if (s->engine->cpu_lane != NULL)
+        return generate_on_cpu(s, token, params, n_steps, tokens, n_tokens, err);
     if (c.depth > n_steps)
         c.depth = n_steps;
     status = sto_session_take_cancel(s) ? cancelled(&c, err) : start(&c, token, err);

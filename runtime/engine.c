@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/cpu_lane.h"
 #include "runtime/formats/formats.h"
 #include "runtime/selftest.h"
 
@@ -132,7 +133,7 @@ static enum sto_status clear_counters(struct sto_engine *e, struct sto_error *er
     return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
 }
 
-static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
+static void size_passes(struct sto_engine *e)
 {
     const struct sto_hparams *h = &e->model->h;
     e->logit_stride = (h->n_vocab + 3) & ~3u;
@@ -144,6 +145,11 @@ static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, 
     e->info.kv_bytes_per_token =
         sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
     count_reads(e);
+}
+
+static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
+{
+    size_passes(e);
     const enum sto_status status = sto_weights_plan(e, piece_bytes, err);
     return status == STO_OK ? sto_residency_choose(e, piece_bytes, err) : status;
 }
@@ -235,6 +241,16 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     e->model = model;
     if (params != NULL)
         e->params = *params;
+    if ((status = check_params(e, err)) != STO_OK)
+        goto fail;
+    if (sto_cpu_lane_wanted(e)) {
+        size_passes(e);
+        if ((status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
+            goto fail;
+        e->info.load_ns = sto_now_ns() - start;
+        *out = e;
+        return STO_OK;
+    }
     e->n_pieces = sto_weights_count_pieces(model);
     e->pieces = sto_calloc(e->n_pieces, sizeof *e->pieces);
     piece_bytes = sto_calloc(e->n_pieces, sizeof *piece_bytes);
@@ -242,8 +258,6 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u pieces", e->n_pieces);
         goto fail;
     }
-    if ((status = check_params(e, err)) != STO_OK)
-        goto fail;
     if ((status = size_engine(e, piece_bytes, err)) != STO_OK)
         goto fail;
     if ((status = test_kernels(e, err)) != STO_OK)
@@ -286,6 +300,7 @@ void sto_engine_destroy(struct sto_engine *e)
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         sto_buffer_destroy(e->device, buffers[i]);
     sto_residency_destroy(e);
+    sto_cpu_lane_destroy(e);
     sto_free(e->weights.weights);
     sto_free(e->kv);
     sto_free(e);

@@ -44,6 +44,8 @@ struct sto_engine {
     uint64_t kv_page_bytes;        /* one layer */
     bool sequence_used[STO_MAX_SEQUENCES];
 
+    struct sto_cpu_lane *cpu_lane; /* everything runs there, and there is nothing on a device; NULL: on the device */
+
     struct sto_uploader *uploader;
     struct sto_recording *decode; /* one column with logits: recorded once, replayed */
     bool decode_recorded;
@@ -104,6 +106,9 @@ void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec)
 
 /* session.c: the host's step block for n tokens behind the sequence. */
 void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n);
+
+/* chain.c: whether sto_session_generate can draw in every way that its parameters describe. */
+bool sto_engine_can_draw(const struct sto_engine *e);
 
 /* chain.c: waits for steps that are still queued behind the end of a chain. */
 enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err);

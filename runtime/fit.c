@@ -52,8 +52,9 @@ static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, s
     else
         (void)snprintf(advice, sizeof advice, "--ctx %u would fit, or a smaller --kv format", most);
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %s on the device (weights %s, KV cache of %u tokens %s), %s is available; %s",
-                    sto_size_text(sto_fit_bytes(in, tokens), need), sto_size_text(in->weight_bytes, weights), tokens,
+                    "the model needs %s %s (weights %s, KV cache of %u tokens %s), %s is available; %s",
+                    sto_size_text(sto_fit_bytes(in, tokens), need), in->where != NULL ? in->where : "on the device",
+                    sto_size_text(in->weight_bytes, weights), tokens,
                     sto_size_text(in->kv_bytes_per_token * tokens, kv),
                     sto_size_text(in->available_bytes, available), advice);
 }

@@ -5,6 +5,7 @@
 #include "runtime/strato.h"
 
 struct sto_fit_input {
+    const char *where;            /* "in main memory"; NULL: "on the device"; for the error's text     */
     uint64_t available_bytes;     /* device memory that may be used                                  */
     uint64_t weight_bytes;
     uint64_t kv_bytes_per_token;  /* all layers                                                      */

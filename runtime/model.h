@@ -103,6 +103,9 @@ struct sto_model_vtable {
     /* Reads bytes of a weight from the file: any thread. A file that has shrunk is an error, not a signal. */
     enum sto_status (*read_weight)(const struct sto_model *model, const struct sto_model_weight *weight,
                                    uint64_t offset, void *dst, size_t size, struct sto_error *err);
+    /* Where a weight lies in memory, for as long as the model is open; NULL (also as a pointer): nowhere. Reading it
+     * from a file that has shrunk since is a signal. */
+    const uint8_t *(*map_weight)(const struct sto_model *model, const struct sto_model_weight *weight);
     void (*close)(struct sto_model *model);
 };
 

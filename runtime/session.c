@@ -8,6 +8,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/status.h"
+#include "runtime/cpu_lane.h"
 #include "runtime/engine.h"
 
 /* ---- creation ---- */
@@ -49,7 +50,9 @@ enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session
     s->engine = engine;
     s->sequence = sequence;
     engine->sequence_used[sequence] = true;
-    const enum sto_status status = create_pages(s, err);
+    const enum sto_status status = engine->cpu_lane != NULL
+                                       ? sto_cpu_lane_open_sequence(engine->cpu_lane, sequence, err)
+                                       : create_pages(s, err);
     if (status != STO_OK) {
         sto_session_destroy(s);
         return status;
@@ -65,6 +68,8 @@ void sto_session_destroy(struct sto_session *s)
     (void)sto_chain_wait(s->engine, NULL); /* it may still be using the pages */
     for (uint32_t l = 0; s->kv != NULL && l < s->engine->model->h.n_layers; l++)
         sto_buffer_destroy(s->engine->device, &s->kv[l]);
+    if (s->engine->cpu_lane != NULL)
+        sto_cpu_lane_close_sequence(s->engine->cpu_lane, s->sequence);
     s->engine->sequence_used[s->sequence] = false;
     sto_free(s->kv);
     sto_free(s);
@@ -164,6 +169,27 @@ static enum sto_status run_batch(struct sto_session *s, const struct group *g, s
     return status;
 }
 
+static void run_on_cpu(struct sto_session *s, const struct group *g)
+{
+    const struct sto_engine *e = s->engine;
+    const uint32_t first = g->n - g->n_rows;
+    sto_cpu_lane_run(e->cpu_lane, g->n);
+    for (uint32_t done = 0, rows; done < g->n_rows; done += rows) {
+        rows = g->n_rows - done < e->logit_rows ? g->n_rows - done : e->logit_rows;
+        sto_cpu_lane_logits(e->cpu_lane, g->n, first + done, rows);
+        read_logits(e, g->logits != NULL ? g->logits + (size_t)done * e->model->h.n_vocab : NULL, rows);
+    }
+}
+
+static enum sto_status run_group(struct sto_session *s, const struct group *g, struct sto_error *err)
+{
+    if (s->engine->cpu_lane != NULL) {
+        run_on_cpu(s, g);
+        return STO_OK;
+    }
+    return g->n == 1 && g->n_rows == 1 ? run_decode(s, g, err) : run_batch(s, g, err);
+}
+
 /* ---- eval ---- */
 
 static enum sto_status check_eval(const struct sto_session *s, const uint32_t *tokens, size_t n, struct sto_error *err)
@@ -201,7 +227,7 @@ enum sto_status sto_session_eval(struct sto_session *s, const uint32_t *tokens, 
             g.logits = logits;
         }
         sto_session_write_step(s, g.tokens, g.n);
-        status = g.n == 1 && g.n_rows == 1 ? run_decode(s, &g, err) : run_batch(s, &g, err);
+        status = run_group(s, &g, err);
         if (status == STO_OK)
             s->length += g.n;
         done += g.n;
@@ -234,7 +260,9 @@ enum sto_status sto_session_make_synthetic(struct sto_session *s, uint32_t n_tok
     enum sto_status status = STO_OK;
     if (n_tokens > e->info.ctx_tokens)
         return sto_fail(err, STO_ERR_USAGE, "%u tokens do not fit in a context of %u", n_tokens, e->info.ctx_tokens);
-    for (uint32_t l = 0; l < e->model->h.n_layers && status == STO_OK; l++)
+    if (e->cpu_lane != NULL)
+        sto_cpu_lane_randomise(e->cpu_lane, s->sequence, n_tokens, seed);
+    for (uint32_t l = 0; e->cpu_lane == NULL && l < e->model->h.n_layers && status == STO_OK; l++)
         status = sto_random_fill(e->batch, &s->kv[l], 0, bytes, &block, seed + l, err);
     if (status == STO_OK)
         s->length = n_tokens;

@@ -253,7 +253,7 @@ static enum sto_status do_stats(struct sto_chat *chat, const char *text, struct 
     (void)text;
     (void)err;
     const size_t in_context = chat->n_prompt + chat->n_generated;
-    sto_bytes_text(sto_device_peak_bytes(chat->stack.device), used, sizeof used);
+    sto_bytes_text(sto_stack_device_peak_bytes(&chat->stack), used, sizeof used);
     printf("messages   %zu, %zu of them left out of the context\n", sto_conversation_count(chat->conversation),
            sto_conversation_dropped(chat->conversation));
     printf("context    %zu of %u tokens\n", in_context, chat->stack.info.ctx_tokens);

@@ -14,7 +14,6 @@
 #include "runtime/engine.h"
 
 enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16, MAX_SWEEP_DEPTH = 1 << 15, MAX_SWEEP_UBATCH = 512 };
-enum { MAX_DRAWN_VOCAB = 1 << 19 }; /* sto_session_generate */
 
 struct job {
     const struct sto_options *options;
@@ -164,7 +163,7 @@ static enum sto_status create_runner(struct job *j, struct sto_error *err)
     r->n_vocab = sto_model_n_vocab(j->stack.model);
     r->repetitions = j->options->own.repetitions;
     r->source = j->source;
-    r->draw = j->options->own.decode == STO_BENCH_DRAW && r->n_vocab <= MAX_DRAWN_VOCAB;
+    r->draw = j->options->own.decode == STO_BENCH_DRAW && sto_engine_can_draw(j->stack.engine);
     r->seed = j->options->common.seed_set ? j->options->common.seed : 0;
     r->device = j->stack.device;
     r->n_tokens = max_u32(most_new_tokens(j), sto_bench_list_max(&j->ubatches));

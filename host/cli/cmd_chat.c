@@ -213,7 +213,7 @@ static enum sto_status open_chat(struct sto_chat *chat, struct sto_error *err)
         sto_print_warning("this model has no chat template; turns are marked User: and Assistant:");
     if (sto_line_input_interactive(chat->input) && !chat->options.common.quiet)
         sto_chat_note(&chat->screen, "%s on %s, context %u tokens; /help lists commands, Ctrl-D leaves",
-                      sto_model_name(chat->stack.model), sto_device_name(chat->stack.device),
+                      sto_model_name(chat->stack.model), sto_stack_device(&chat->stack),
                       chat->stack.info.ctx_tokens);
     return STO_OK;
 }

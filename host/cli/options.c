@@ -409,6 +409,7 @@ void sto_options_engine(const struct sto_options *options, struct sto_engine_par
         .deterministic = options->common.deterministic,
         .vram_bytes = options->common.vram_bytes,
         .ring_slots = options->common.ring,
+        .n_threads = options->common.threads,
     };
 }
 

@@ -60,12 +60,14 @@ static size_t timed_tokens(const struct sto_generate_result *r)
 void sto_run_print_summary(const struct sto_stack *s, const struct sto_run_answer *a)
 {
     const struct sto_generate_result *r = &a->result;
-    char weights[32], kv[32], used[32], streamed[48] = "", thought[48] = "";
+    char weights[32], kv[32], used[32], streamed[96] = "", thought[48] = "";
     const double rate = per_second(timed_tokens(r), r->generate_ns);
     sto_bytes_text(s->info.weight_bytes, weights, sizeof weights);
     sto_bytes_text(s->info.kv_bytes_per_token * s->info.ctx_tokens, kv, sizeof kv);
-    sto_bytes_text(sto_device_peak_bytes(s->device), used, sizeof used);
-    if (s->info.streamed_layers > 0)
+    sto_bytes_text(sto_stack_device_peak_bytes(s), used, sizeof used);
+    if (s->info.cpu_layers > 0)
+        (void)snprintf(streamed, sizeof streamed, "; all layers on %s", s->processor);
+    else if (s->info.streamed_layers > 0)
         (void)snprintf(streamed, sizeof streamed, ", %u of %u layers streamed", (unsigned)s->info.streamed_layers,
                        (unsigned)sto_model_n_layers(s->model));
     if (a->n_thought > 0)
@@ -114,11 +116,14 @@ static void add_measures(cJSON *o, const struct sto_stack *s, const struct sto_g
     (void)cJSON_AddNumberToObject(t, "prompt_per_second", per_second(r->n_prompt_tokens, r->prompt_ns));
     (void)cJSON_AddNumberToObject(t, "generate_per_second", per_second(timed_tokens(r), r->generate_ns));
     cJSON *m = cJSON_AddObjectToObject(o, "memory");
-    (void)cJSON_AddNumberToObject(m, "device_peak_bytes", (double)sto_device_peak_bytes(s->device));
+    (void)cJSON_AddNumberToObject(m, "device_peak_bytes", (double)sto_stack_device_peak_bytes(s));
     (void)cJSON_AddNumberToObject(m, "weight_bytes", (double)s->info.weight_bytes);
-    (void)cJSON_AddNumberToObject(m, "device_local_peak_bytes", (double)sto_device_local_peak_bytes(s->device));
+    const uint64_t local = s->device != NULL ? sto_device_local_peak_bytes(s->device) : 0;
+    (void)cJSON_AddNumberToObject(m, "device_local_peak_bytes", (double)local);
     (void)cJSON_AddNumberToObject(m, "streamed_layers", s->info.streamed_layers);
     (void)cJSON_AddNumberToObject(m, "streamed_bytes", (double)s->info.streamed_bytes);
+    (void)cJSON_AddNumberToObject(m, "cpu_layers", s->info.cpu_layers);
+    (void)cJSON_AddNumberToObject(m, "cpu_bytes", (double)s->info.cpu_bytes);
     (void)cJSON_AddNumberToObject(m, "context_tokens", s->info.ctx_tokens);
     (void)cJSON_AddNumberToObject(m, "kv_bytes_per_token", (double)s->info.kv_bytes_per_token);
     (void)cJSON_AddNumberToObject(m, "process_peak_bytes", (double)sto_process_peak_rss());
@@ -130,7 +135,7 @@ enum sto_status sto_run_json(const struct sto_stack *s, struct sto_run_answer *a
     const struct sto_generate_result *r = &a->result;
     cJSON *o = cJSON_CreateObject();
     (void)cJSON_AddItemToObject(o, "model", sto_json_text(sto_model_name(s->model), strlen(sto_model_name(s->model))));
-    (void)cJSON_AddStringToObject(o, "device", sto_device_name(s->device));
+    (void)cJSON_AddStringToObject(o, "device", sto_stack_device(s));
     (void)cJSON_AddItemToObject(o, "text", sto_json_text(r->text, r->text_size));
     (void)cJSON_AddItemToObject(o, "reasoning", stream_text(&a->reasoning));
     (void)cJSON_AddItemToObject(o, "content", stream_text(&a->content));

@@ -2,6 +2,7 @@
 #include "host/cli/stack.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/place.h"
@@ -38,9 +39,28 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     if (status != STO_OK)
         return status;
     sto_engine_get_info(stack->engine, &stack->info);
+    if (stack->info.cpu_layers > 0)
+        (void)snprintf(stack->processor, sizeof stack->processor, "the processor (%s, %u %s)", stack->info.cpu_level,
+                       (unsigned)stack->info.cpu_threads, stack->info.cpu_threads == 1 ? "thread" : "threads");
     if (stack->info.streamed_layers > 0 && options->common.place == NULL)
         say_what_is_streamed(stack);
     return STO_OK;
+}
+
+static bool needs_device(const struct sto_options *options)
+{
+    const char *place = options->common.place;
+    return place == NULL || strcmp(place, sto_lane_name(STO_LANE_CPU)) != 0;
+}
+
+const char *sto_stack_device(const struct sto_stack *stack)
+{
+    return stack->info.cpu_layers > 0 ? stack->processor : sto_device_name(stack->device);
+}
+
+uint64_t sto_stack_device_peak_bytes(const struct sto_stack *stack)
+{
+    return stack->device != NULL ? sto_device_peak_bytes(stack->device) : 0;
 }
 
 enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options *options,
@@ -62,7 +82,8 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
         goto fail;
     if (change != NULL)
         change(options, stack->model, &engine_params);
-    if ((status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
+    if (needs_device(options) &&
+        (status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
         goto fail;
     if ((status = sto_stack_create_engine(stack, options, &engine_params, err)) != STO_OK)
         goto fail;

@@ -11,6 +11,7 @@ struct sto_stack {
     struct sto_model *model;
     struct sto_engine *engine;
     struct sto_engine_info info;
+    char processor[48]; /* sto_stack_device, when layers are on it */
 };
 
 /* Opens all three, with progress and messages on stderr. The model is opened first: a bad file is reported even where
@@ -23,6 +24,10 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
  * Says how much is streamed where nobody asked for it. Fills in stack->engine and stack->info. */
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err);
+/* What computes, for people: the device's name, or "the processor (avx2, 4 threads)". Lives as long as the stack. */
+const char *sto_stack_device(const struct sto_stack *stack);
+/* sto_device_peak_bytes; 0 without a device. */
+uint64_t sto_stack_device_peak_bytes(const struct sto_stack *stack);
 void sto_stack_close(struct sto_stack *stack);
 
 /* The tokens that --dry-breaker names, ids [STO_MAX_LIST]. STO_ERR_USAGE: a text is not one token of this model. */

@@ -65,9 +65,12 @@ void sto_cond_wait(struct sto_cond *cond, struct sto_mutex *mutex);
 void sto_cond_broadcast(struct sto_cond *cond);
 
 void sto_sleep_ms(unsigned ms);
+void sto_thread_yield(void); /* lets another thread run, if one waits for a processor */
 
 /* Processors this process may use, >= 1. */
 unsigned sto_cpu_count(void);
+/* Cores among them, >= 1: processors that share a core count once; where that is not known, as sto_cpu_count. */
+unsigned sto_core_count(void);
 
 /* ---- libraries that need not be there ---- */
 

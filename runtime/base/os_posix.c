@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,10 +32,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__linux__)
-#include <sched.h>
-#elif defined(__APPLE__)
+#if defined(__APPLE__)
 #include <mach-o/dyld.h>
+#include <sys/sysctl.h>
 #endif
 
 enum { MAX_PATH_BYTES = 4096, MAX_IO_BYTES = 1 << 30 /* one read or write call; Linux stops at 2 GiB less a page */ };
@@ -487,6 +487,51 @@ unsigned sto_cpu_count(void)
 #endif
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (unsigned)n : 1;
+}
+
+#if defined(__linux__)
+/* The first processor of the list of those that share a core with cpu; cpu itself where there is no such list. */
+static unsigned first_of_core(unsigned cpu)
+{
+    char path[96];
+    unsigned first = cpu;
+    (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return cpu;
+    if (fscanf(f, "%u", &first) != 1)
+        first = cpu;
+    (void)fclose(f);
+    return first;
+}
+#endif
+
+unsigned sto_core_count(void)
+{
+#if defined(__linux__)
+    cpu_set_t set, cores;
+    CPU_ZERO(&cores);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+            const unsigned first = CPU_ISSET(cpu, &set) ? first_of_core(cpu) : CPU_SETSIZE;
+            if (first < CPU_SETSIZE)
+                CPU_SET(first, &cores);
+        }
+        if (CPU_COUNT(&cores) > 0)
+            return (unsigned)CPU_COUNT(&cores);
+    }
+#elif defined(__APPLE__)
+    int cores = 0;
+    size_t size = sizeof cores;
+    if (sysctlbyname("hw.physicalcpu", &cores, &size, NULL, 0) == 0 && cores > 0)
+        return (unsigned)cores;
+#endif
+    return sto_cpu_count();
+}
+
+void sto_thread_yield(void)
+{
+    (void)sched_yield();
 }
 
 void sto_sleep_ms(unsigned ms)

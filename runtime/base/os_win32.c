@@ -491,6 +491,27 @@ unsigned sto_cpu_count(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
+unsigned sto_core_count(void)
+{
+    DWORD size = 0;
+    unsigned cores = 0;
+    (void)GetLogicalProcessorInformationEx(RelationProcessorCore, NULL, &size);
+    uint8_t *room = size > 0 ? sto_calloc(1, size) : NULL;
+    if (room != NULL &&
+        GetLogicalProcessorInformationEx(RelationProcessorCore,
+                                         (SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *)(void *)room, &size)) {
+        for (DWORD at = 0; at < size; cores++)
+            at += ((const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *)(const void *)(room + at))->Size;
+    }
+    sto_free(room);
+    return cores > 0 ? cores : sto_cpu_count();
+}
+
+void sto_thread_yield(void)
+{
+    (void)SwitchToThread();
+}
+
 void sto_sleep_ms(unsigned ms)
 {
     Sleep(ms);

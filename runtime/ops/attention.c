@@ -10,6 +10,7 @@
 
 #include <assert.h>
 
+#include "runtime/cpu/cpu.h"
 #include "runtime/formats/formats.h"
 #include "runtime/vk/tuning.h"
 #include "shaders/shared/args.h"
@@ -175,6 +176,10 @@ static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_ar
 
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_attention(ops, a);
+        return;
+    }
     const uint32_t n = a->o.rows;
 
     if (!shapes_fit(a)) {

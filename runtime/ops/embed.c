@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "runtime/cpu/cpu.h"
 #include "runtime/formats/formats.h"
 #include "runtime/ops/ops.h"
 #include "shaders/shared/args.h"
@@ -21,6 +22,10 @@ static bool shapes_possible(const struct sto_tensor *y, const struct sto_weight 
 
 void sto_op_embed(struct sto_ops *ops, struct sto_tensor y, struct sto_weight w, uint64_t step, float scale)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_embed(ops, y, w, step, scale);
+        return;
+    }
     const enum sto_kernel kernel = ops->plan->embed[w.type];
     const bool possible = shapes_possible(&y, &w);
 

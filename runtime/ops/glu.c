@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "runtime/cpu/cpu.h"
 #include "shaders/shared/args.h"
 
 static_assert(sizeof(struct GluArgs) == 40, "pushed whole");
@@ -45,6 +46,10 @@ static bool same_shape(const struct sto_tensor *a, const struct sto_tensor *b)
 /* The three tensors have one shape and one stride. */
 void sto_op_glu(struct sto_ops *ops, struct sto_tensor y, struct sto_tensor gate, struct sto_tensor up, uint32_t act)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_glu(ops, y, gate, up, act);
+        return;
+    }
     if (!same_shape(&y, &gate) || !same_shape(&y, &up) || y.stride < y.cols || y.rows > 65535 || act > ACT_GELU) {
         sto_recording_fail(ops->rec, "glu: y, gate and up differ in shape, or there is no such activation");
         return;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "runtime/cpu/cpu.h"
 #include "runtime/formats/formats.h"
 #include "runtime/ops/ops.h"
 #include "runtime/vk/tuning.h"
@@ -78,6 +79,8 @@ static bool is_vector(const struct sto_ops *ops, uint32_t n)
 bool sto_op_wants_q8(const struct sto_ops *ops, const struct sto_weight *w, uint32_t n)
 {
     const struct sto_device_plan *plan = ops->plan;
+    if (ops->cpu != NULL)
+        return false;
     const bool vector = is_vector(ops, n);
     const bool faster = vector ? plan->q8_by_default[w->type] : plan->q8_matmul_by_default[w->type];
 
@@ -454,6 +457,10 @@ enum sto_kernel sto_op_matmul_kernel(const struct sto_ops *ops, enum sto_type ty
 
 void sto_op_matmul(struct sto_ops *ops, const struct sto_op_matmul_args *a)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_matmul(ops, a);
+        return;
+    }
     const bool vector = is_vector(ops, a->x.rows), possible = shapes_possible(a);
     struct product p = {.ops = ops, .a = a, .cols = a->x.rows, .max_flops = MAX_FLOPS,
                         .kernel = sto_op_matmul_kernel(ops, a->w.type, a->x.rows, a->xq != 0)};

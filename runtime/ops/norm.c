@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "runtime/cpu/cpu.h"
 #include "shaders/shared/args.h"
 
 static_assert(sizeof(struct NormArgs) == 48, "pushed whole");
@@ -63,6 +64,10 @@ void sto_op_rmsnorm_q8(struct sto_ops *ops, uint64_t yq, struct sto_tensor x, ui
 
 void sto_op_norm(struct sto_ops *ops, struct sto_tensor x, const struct sto_op_norm_args *a)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_norm(ops, x, a);
+        return;
+    }
     if (a->y.address == 0) {
         sto_op_rmsnorm_q8(ops, a->yq, x, a->g, a->eps);
         return;

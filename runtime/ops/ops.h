@@ -26,7 +26,10 @@ struct sto_weight {
 
 /* What every operation needs. */
 enum { STO_OP_COUNTERS = 32768 };
+struct sto_cpu;
 struct sto_ops {
+    struct sto_cpu *cpu;   /* not NULL: operations are done at once, on the processor: runtime/cpu/cpu.h. Then of the
+                              following only math and deterministic count */
     struct sto_recording *rec;
     const struct sto_device_plan *plan;
     uint64_t pieces;       /* device address of the piece table, uint64 per piece */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "runtime/cpu/cpu.h"
 #include "runtime/formats/formats.h"
 #include "shaders/shared/args.h"
 
@@ -31,6 +32,10 @@ static bool shapes_fit(const struct sto_op_rope_kv_args *a)
 
 void sto_op_rope_kv(struct sto_ops *ops, const struct sto_op_rope_kv_args *a)
 {
+    if (ops->cpu != NULL) {
+        sto_cpu_rope_kv(ops, a);
+        return;
+    }
     const uint32_t d = a->kv.head_dim, n_kv = a->kv.n_kv_heads, n = a->qkv.rows;
 
     if (!shapes_fit(a)) {

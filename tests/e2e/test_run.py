@@ -290,6 +290,21 @@ def kv_formats_and_batches_run():
     check(run_json(*exact)["tokens"] == run_json(*exact, "--ubatch", "5")["tokens"], "batches change the tokens")
 
 
+@test
+def the_processor_alone_says_the_same_without_any_driver():
+    asked = ["-p", "Tell me a story.", "--temp", "0", "-n", "24", "--math", "exact"]
+    without = environment(VK_DRIVER_FILES="/nonexistent", VK_ICD_FILENAMES="/nonexistent")
+    cpu = run_json(*asked, "--place", "cpu", env=without)
+    check(cpu["tokens"] == run_json(*asked)["tokens"], "other tokens: %s" % cpu)
+    check("processor" in cpu["device"] and cpu["memory"]["device_peak_bytes"] == 0, "not on the processor: %s" % cpu)
+    check(cpu["memory"]["cpu_layers"] > 0 and cpu["memory"]["cpu_bytes"] > 1000000, "no layers there: %s" % cpu)
+    one = run_json(*asked, "--place", "cpu", "--threads", "1", "--ubatch", "4", env=without)
+    check(one["tokens"] == cpu["tokens"] and "1 thread)" in one["device"], "threads change the tokens: %s" % one)
+    drawn = ["--seed", "5", "--temp", "0.8", "-n", "16", "-p", "Hi", "--place", "cpu"]
+    check(run_json(*drawn, env=without)["tokens"] == run_json(*drawn, env=without)["tokens"], "a seed does not hold")
+    expect_error(strato("run", DEMO, "-p", "x", "--place", "resident:0,cpu:1", env=without), 4)
+
+
 # ---- streaming and stopping ----
 
 @test

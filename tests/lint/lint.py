@@ -96,7 +96,7 @@ def files_say_what_they_are():
 
 
 def folders_have_a_readme():
-    for folder in ("runtime/base", "runtime/formats", "runtime/ops", "runtime/vk", "runtime/verify",
+    for folder in ("runtime/base", "runtime/cpu", "runtime/formats", "runtime/ops", "runtime/vk", "runtime/verify",
                    "runtime/measure", "shaders", "models",
                    "models/demo", "host", "tests", "tests/reference", "bench"):
         if (TOP / folder).is_dir() and not (TOP / folder / "README.md").exists():
