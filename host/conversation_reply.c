@@ -248,12 +248,7 @@ static enum sto_status check_params(const struct sto_conversation *c, const stru
 {
     if (c->n == 0)
         return sto_fail(err, STO_ERR_USAGE, "there is no message to reply to");
-    for (size_t i = 0; i < p->n_stops; i++) {
-        const size_t n = strlen(p->stops[i]);
-        if (n == 0 || !sto_utf8_valid(p->stops[i], n))
-            return sto_fail(err, STO_ERR_USAGE, "stop string %zu is %s", i + 1, n == 0 ? "empty" : "not valid UTF-8");
-    }
-    return STO_OK;
+    return sto_text_stream_check_stops(p->stops, p->n_stops, err);
 }
 
 static enum sto_status begin(struct reply *r, struct sto_prompt *prompt, struct sto_error *err)

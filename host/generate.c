@@ -156,16 +156,6 @@ static enum sto_status reserve_text(struct call *c, struct sto_error *err)
     return sto_text_stream_reserve(&c->stream, n < MOST_TEXT_BYTES / piece ? n * piece : MOST_TEXT_BYTES, err);
 }
 
-static enum sto_status check_params(const struct sto_generate_params *p, struct sto_error *err)
-{
-    for (size_t i = 0; i < p->n_stops; i++) {
-        const size_t n = strlen(p->stops[i]);
-        if (n == 0 || !sto_utf8_valid(p->stops[i], n))
-            return sto_fail(err, STO_ERR_USAGE, "stop string %zu is %s", i + 1, n == 0 ? "empty" : "not valid UTF-8");
-    }
-    return STO_OK;
-}
-
 enum sto_status sto_generate(struct sto_generator *generator, const struct sto_generate_params *params,
                              struct sto_generate_result *result, struct sto_error *err)
 {
@@ -175,7 +165,7 @@ enum sto_status sto_generate(struct sto_generator *generator, const struct sto_g
                              .max_tokens = params->max_tokens,
                              .ignore_end = params->ignore_end}};
     size_t from = 0, to = 0;
-    enum sto_status status = check_params(params, err);
+    enum sto_status status = sto_text_stream_check_stops(params->stops, params->n_stops, err);
     c.gen.owner = (struct sto_generation_owner){.self = &c, .text = add_text, .on_prompt = on_prompt};
     c.stream.stops = params->stops;
     c.stream.n_stops = params->n_stops;

@@ -4,7 +4,19 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "runtime/base/cursor.h"
 #include "runtime/base/mem.h"
+
+enum sto_status sto_text_stream_check_stops(const char *const *stops, size_t n, struct sto_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t size = strlen(stops[i]);
+        if (size == 0 || !sto_utf8_valid(stops[i], size))
+            return sto_fail(err, STO_ERR_USAGE, "stop string %zu is %s", i + 1,
+                            size == 0 ? "empty" : "not valid UTF-8");
+    }
+    return STO_OK;
+}
 
 static enum sto_status set_capacity(struct sto_text_stream *s, size_t capacity, struct sto_error *err)
 {

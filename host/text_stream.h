@@ -16,6 +16,9 @@ struct sto_text_stream {
     bool stopped;             /* a stop string came up: text ends before it */
 };
 
+/* STO_ERR_USAGE: one of the stop strings is empty, or not UTF-8; the message says which. */
+enum sto_status sto_text_stream_check_stops(const char *const *stops, size_t n, struct sto_error *err);
+
 /* Room for that much text in all, so that adding it does not allocate. */
 enum sto_status sto_text_stream_reserve(struct sto_text_stream *stream, size_t size, struct sto_error *err);
 

@@ -1,4 +1,5 @@
 """strato chat: a message per line from a pipe; under a pseudo-terminal keys, history, Ctrl-C, resizing, pasted text."""
+import functools
 import json
 import os
 import re
@@ -19,8 +20,9 @@ def chat(lines, *args, code=0):
     return result
 
 
-def answer(prompt, *args):
-    return good("run", DEMO, "-q", "-p", prompt, *GREEDY, *args).out
+@functools.cache
+def answer(prompt):
+    return good("run", DEMO, "-q", "-p", prompt, *GREEDY).out
 
 
 def messages(file):
