@@ -12,12 +12,16 @@ static void print_setup(FILE *out, const struct sto_bench_setup *s)
     const double specified = s->source != NULL ? sto_gpu_facts_specified_gb_per_s(s->source) : 0.0;
     char weights[24], buffer[24], spilled[24];
     sto_bytes_text(s->bandwidth.bytes, buffer, sizeof buffer);
-    sto_bytes_text(s->engine.weight_bytes, weights, sizeof weights);
+    sto_bytes_text(s->engine.weight_bytes + s->engine.cpu_bytes, weights, sizeof weights);
     sto_bytes_text(s->spilled_bytes, spilled, sizeof spilled);
     fprintf(out, "%s (%s) on %s, driver %s %s  \n", sto_version(), STO_BUILD_COMMIT, s->snapshot->name,
             s->snapshot->driver_name, s->snapshot->driver_info);
-    fprintf(out, "%s: %s of weights on the device, loaded in %.2f s%s%s  \n", s->model_file, weights,
-            (double)s->engine.load_ns / 1e9, s->sha256 != NULL ? ", SHA-256 " : "",
+    if (s->engine.cpu_layers > 0)
+        fprintf(out, "**all layers on the processor** (%s, %u threads), not on that device  \n", s->engine.cpu_level,
+                (unsigned)s->engine.cpu_threads);
+    fprintf(out, "%s: %s of weights%s, loaded in %.2f s%s%s  \n", s->model_file, weights,
+            s->engine.cpu_layers > 0 ? "" : " on the device", (double)s->engine.load_ns / 1e9,
+            s->sha256 != NULL ? ", SHA-256 " : "",
             s->sha256 != NULL ? s->sha256 : "");
     fprintf(out, "memory: read %.1f, copy %.1f, fill %.1f GB/s over buffers of %s", s->bandwidth.read_gb_per_s,
             s->bandwidth.copy_gb_per_s, s->bandwidth.fill_gb_per_s, buffer);

@@ -140,7 +140,7 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_text(o, "build_compiler", STO_BUILD_COMPILER);
     add_text(o, "cpu_info", cpu);
     add_text(o, "gpu_info", d->name);
-    add_text(o, "backends", "Vulkan");
+    add_text(o, "backends", s->engine.cpu_layers > 0 ? "CPU" : "Vulkan");
     add_text(o, "driver", d->driver_name);
     add_text(o, "driver_info", d->driver_info);
     add_findings(o, s);
@@ -148,7 +148,7 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_text(o, "model_type", s->model_type);
     add_number(o, "model_size", (double)s->sizes.total_bytes);
     add_number(o, "model_n_params", (double)s->sizes.total_elements);
-    add_number(o, "n_threads", sto_cpu_count());
+    add_number(o, "n_threads", s->engine.cpu_layers > 0 ? s->engine.cpu_threads : sto_cpu_count());
     add_number(o, "seed", (double)s->options->common.seed); /* 0 where none was given */
     add_text(o, "type_k", kv);
     add_text(o, "type_v", kv);
