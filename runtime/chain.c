@@ -166,7 +166,7 @@ static enum sto_status submit_step(struct chain *c, struct sto_error *err)
 {
     struct sto_engine *e = c->session->engine;
     const uint32_t slot = c->submitted % c->depth;
-    const enum sto_status status = sto_device_submit(e->device, e->chain[slot], &c->tickets[slot], err);
+    const enum sto_status status = sto_engine_submit(e, e->chain[slot], &c->tickets[slot], err);
     if (status == STO_OK) {
         e->chain_ticket = c->tickets[slot];
         c->submitted++;
@@ -189,6 +189,7 @@ static enum sto_status read_step(struct chain *c, uint32_t *token, struct sto_er
     const enum sto_status status = sto_device_wait(e->device, c->tickets[c->read % c->depth], err);
     if (status != STO_OK)
         return status;
+    sto_engine_trace(e, e->chain[c->read % c->depth], 1);
     const uint32_t *ring = e->ring.mapped;
     *token = ring[c->read % SAMPLE_RING];
     c->session->length++;
@@ -277,6 +278,8 @@ enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, cons
         return generate_on_cpu(s, token, params, n_steps, tokens, n_tokens, err);
     if (c.depth > n_steps)
         c.depth = n_steps;
+    if (s->engine->trace != NULL) /* batches are timed while nothing else is queued */
+        c.depth = 1;
     status = sto_session_take_cancel(s) ? cancelled(&c, err) : start(&c, token, err);
     while (status == STO_OK && c.read < n_steps && !c.stopped) {
         while (status == STO_OK && c.submitted < n_steps && c.submitted < c.read + c.depth)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/cpu_lane.h"
@@ -244,6 +245,11 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     if ((status = check_params(e, err)) != STO_OK)
         goto fail;
     if (sto_cpu_lane_wanted(e)) {
+        if (e->params.trace != NULL) {
+            status = sto_fail(err, STO_ERR_USAGE, "%s: a trace shows what a device does, and all layers are on the "
+                              "processor", e->params.trace);
+            goto fail;
+        }
         size_passes(e);
         if ((status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
             goto fail;
@@ -258,6 +264,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u pieces", e->n_pieces);
         goto fail;
     }
+    if (e->params.trace != NULL && (status = sto_trace_open(e->params.trace, &e->trace, err)) != STO_OK)
+        goto fail;
     if ((status = size_engine(e, piece_bytes, err)) != STO_OK)
         goto fail;
     if ((status = test_kernels(e, err)) != STO_OK)
@@ -274,6 +282,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = load_and_prepare(e, callbacks, err)) != STO_OK)
         goto fail;
+    if ((status = sto_residency_start(e, err)) != STO_OK)
+        goto fail;
     e->info.load_ns = sto_now_ns() - start;
     sto_free(piece_bytes);
     *out = e;
@@ -282,6 +292,13 @@ fail:
     sto_free(piece_bytes);
     sto_engine_destroy(e);
     return status;
+}
+
+static void close_trace(struct sto_engine *e)
+{
+    struct sto_error err;
+    if (sto_trace_close(e->trace, &err) != STO_OK)
+        sto_log(sto_device_get_callbacks(e->device), STO_LOG_WARNING, "%s", err.message);
 }
 
 void sto_engine_destroy(struct sto_engine *e)
@@ -293,6 +310,7 @@ void sto_engine_destroy(struct sto_engine *e)
     sto_recording_destroy(e->chain_start);
     for (uint32_t i = 0; i < STO_MAX_DEPTH; i++)
         sto_recording_destroy(e->chain[i]);
+    sto_copy_destroy(e->copy); /* before the table that it keeps up to date */
     sto_uploader_destroy(e->uploader);
     struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
                                     &e->groups,      &e->logits,  &e->readback,  &e->kv_table,
@@ -301,6 +319,7 @@ void sto_engine_destroy(struct sto_engine *e)
         sto_buffer_destroy(e->device, buffers[i]);
     sto_residency_destroy(e);
     sto_cpu_lane_destroy(e);
+    close_trace(e);
     sto_free(e->weights.weights);
     sto_free(e->kv);
     sto_free(e);

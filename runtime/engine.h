@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "runtime/copy.h"
 #include "runtime/model.h"
 #include "shaders/shared/sample.h"
 #include "shaders/shared/step.h"
@@ -19,12 +20,15 @@ struct sto_engine {
     struct sto_engine_info info;
 
     /* weights: one buffer per piece; piece 0 holds all vectors and never moves. A streamed layer's piece lies in host
-     * memory, and kernels find it in its slot of the ring */
+     * memory, and kernels find it in a slot of the ring, where the copy engine brings it */
     struct sto_buffer *pieces; /* [n_pieces] */
     struct sto_buffer *slots;  /* [info.ring_slots] of slot_bytes */
     uint64_t slot_bytes;
     enum sto_lane *lanes;      /* [n_layers] */
-    struct sto_buffer **slot_of; /* [n_layers] NULL: resident */
+    struct sto_buffer **slot_of; /* [n_layers] in the first pass; NULL: resident */
+    struct sto_copy *copy;     /* NULL: nothing is streamed */
+    struct sto_trace *trace;   /* NULL: none */
+    uint32_t traced_batches;
     uint32_t n_pieces;
     struct sto_buffer piece_table; /* uint64 [n_pieces] */
     struct sto_device_weights weights;
@@ -81,6 +85,9 @@ bool sto_weight_is_vector(const struct sto_model_weight *w);
 /* residency.c: chooses the context and where each layer goes, within the budget; makes the weights' memory. */
 enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
 enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
+/* Begins to bring streamed layers to the device: once weights are loaded. Where the body that was chosen cannot be made
+ * and none was asked for, copies go among the kernels, with a warning. */
+enum sto_status sto_residency_start(struct sto_engine *e, struct sto_error *err);
 void sto_residency_destroy(struct sto_engine *e);
 /* engine.c: bytes of a step block for so many columns. */
 uint64_t sto_engine_step_bytes(uint32_t cols);
@@ -101,6 +108,11 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
 void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f);
 /* Records the logits [n_rows, n_vocab] of columns from first_col into e->logits. */
 void sto_engine_record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows);
+/* Hands a pass over, or a recording without layers. */
+enum sto_status sto_engine_submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket,
+                                  struct sto_error *err);
+/* Adds a recording that was waited for to the trace, if there is one. */
+void sto_engine_trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols);
 /* Keeps the figures of a decode step that was recorded. */
 void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec);
 

@@ -25,23 +25,19 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
     };
 }
 
-/* A streamed layer comes to its slot first. The recorder orders the copy behind what last read the slot, and what reads
- * it behind the copy. */
-static void record_stream(const struct sto_engine *e, struct sto_recording *rec, uint32_t layer)
-{
-    const struct sto_buffer *slot = e->slot_of[layer], *piece = &e->pieces[sto_weights_layer_piece(layer)];
-    if (slot != NULL)
-        sto_record_copy(rec, slot, 0, piece, 0, piece->bytes);
-}
-
 void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f)
 {
     struct sto_recording_stats before, after;
     e->model->vtable->record_begin(e->model, f);
     sto_recording_get_stats(f->ops.rec, &before);
+    uint32_t n_streamed = 0;
     for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
-        record_stream(e, f->ops.rec, l);
+        const bool streamed = e->slot_of[l] != NULL;
+        if (streamed)
+            sto_copy_record_begin(e->copy, f->ops.rec, n_streamed);
         e->model->vtable->record_layer(e->model, f, l);
+        if (streamed)
+            sto_copy_record_end(e->copy, f->ops.rec, n_streamed++);
     }
     sto_recording_get_stats(f->ops.rec, &after);
     if (f->n_cols == 1) {
@@ -63,4 +59,25 @@ void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec)
     sto_recording_get_stats(rec, &stats);
     e->info.step_dispatches = stats.dispatches;
     e->info.step_barriers = stats.barriers;
+}
+
+enum sto_status sto_engine_submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket,
+                                  struct sto_error *err)
+{
+    struct sto_recording_stats stats;
+    sto_recording_get_stats(rec, &stats);
+    return stats.waits > 0 ? sto_copy_submit(e->copy, rec, ticket, err)
+                           : sto_device_submit(e->device, rec, ticket, err);
+}
+
+void sto_engine_trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols)
+{
+    const struct sto_span_ns *spans = NULL;
+    const uint32_t n = e->trace != NULL ? sto_recording_spans(rec, &spans) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sto_trace_span span = {.track = STO_TRACE_COMPUTE, .name = "batch", .number = e->traced_batches++,
+                                            .begin_ns = spans[i].begin_ns, .end_ns = spans[i].end_ns,
+                                            .columns = n_cols};
+        sto_trace_add(e->trace, &span);
+    }
 }

@@ -5,6 +5,7 @@
  * The context is chosen so that all weights stay on the device where that is possible at all (fit.h). */
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/engine.h"
 #include "runtime/fit.h"
@@ -88,6 +89,7 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
 {
     const uint32_t n_layers = e->model->h.n_layers;
     const struct sto_fit_input in = fit_input(e, piece_bytes);
+    enum sto_copy_body body = STO_COPY_AUTO;
     struct sto_placement p = {0};
     struct sto_placement_input layers = {
         .layer_bytes = piece_bytes + sto_weights_layer_piece(0),
@@ -101,7 +103,10 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
     if (e->lanes == NULL || e->slot_of == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
     p.lanes = e->lanes;
-    enum sto_status status = sto_placement_make(&layers, &p, err); /* as given, or all of them resident */
+    enum sto_status status = sto_copy_choose(sto_device_get_plan(e->device), e->params.copy, &body, err);
+    if (status != STO_OK)
+        return status;
+    status = sto_placement_make(&layers, &p, err); /* as given, or all of them resident */
     if (status == STO_OK)
         status = fit_context(e, in, &p, err);
     if (status == STO_ERR_NO_FIT && e->params.lanes == NULL)
@@ -109,6 +114,7 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
     if (status != STO_OK)
         sto_error_prefix(err, "%s", e->model->path);
     keep_placement(e, &p, in.weight_bytes);
+    e->info.copy = p.n_streamed > 0 ? body : STO_COPY_AUTO;
     return status;
 }
 
@@ -134,14 +140,51 @@ static enum sto_status create_ring(struct sto_engine *e, struct sto_error *err)
 
 enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
 {
+    const enum sto_memory host = sto_copy_source_memory(e->info.copy);
     enum sto_status status = create_ring(e, err);
     for (uint32_t p = 0; p < e->n_pieces && status == STO_OK; p++) {
         const bool layer = p >= sto_weights_layer_piece(0);
         const bool streamed = layer && e->slot_of[p - sto_weights_layer_piece(0)] != NULL;
         if (piece_bytes[p] != 0)
-            status = sto_buffer_create(e->device, streamed ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE, piece_bytes[p],
+            status = sto_buffer_create(e->device, streamed ? host : STO_MEMORY_DEVICE, piece_bytes[p],
                                        streamed ? "streamed weights" : "weights", &e->pieces[p], err);
     }
+    return status;
+}
+
+static void list_streamed(const struct sto_engine *e, struct sto_copy_piece *pieces)
+{
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
+        const uint32_t piece = sto_weights_layer_piece(l);
+        if (e->slot_of[l] != NULL)
+            pieces[n++] = (struct sto_copy_piece){.source = &e->pieces[piece], .index = piece, .layer = l};
+    }
+}
+
+enum sto_status sto_residency_start(struct sto_engine *e, struct sto_error *err)
+{
+    const uint32_t n = e->info.streamed_layers;
+    struct sto_error why;
+    if (n == 0)
+        return STO_OK;
+    struct sto_copy_piece *pieces = sto_calloc(n, sizeof *pieces);
+    if (pieces == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u streamed layers", (unsigned)n);
+    list_streamed(e, pieces);
+    struct sto_copy_params p = {.device = e->device, .body = e->info.copy, .pieces = pieces, .n_pieces = n,
+                                .slots = e->slots, .n_slots = e->info.ring_slots, .table = &e->piece_table,
+                                .trace = e->trace};
+    enum sto_status status = sto_copy_create(&p, &e->copy, &why);
+    if (status != STO_OK && e->params.copy == STO_COPY_AUTO && p.body != STO_COPY_QUEUE) {
+        sto_log(sto_device_get_callbacks(e->device), STO_LOG_WARNING,
+                "layers are copied among the kernels, which is slower than beside them: %s", why.message);
+        e->info.copy = p.body = STO_COPY_QUEUE;
+        status = sto_copy_create(&p, &e->copy, &why);
+    }
+    sto_free(pieces);
+    if (status != STO_OK && err != NULL)
+        *err = why;
     return status;
 }
 

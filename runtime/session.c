@@ -114,11 +114,15 @@ static enum sto_status record_pass(struct sto_engine *e, struct sto_recording *r
     return sto_recording_finish(rec, err);
 }
 
-static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, struct sto_error *err)
+static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols, struct sto_error *err)
 {
     uint64_t ticket = 0;
-    const enum sto_status status = sto_device_submit(e->device, rec, &ticket, err);
-    return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
+    enum sto_status status = sto_engine_submit(e, rec, &ticket, err);
+    if (status == STO_OK)
+        status = sto_device_wait(e->device, ticket, err);
+    if (status == STO_OK)
+        sto_engine_trace(e, rec, n_cols);
+    return status;
 }
 
 /* logits NULL: they stay where they are, for sto_session_logits. */
@@ -140,7 +144,7 @@ static enum sto_status run_decode(struct sto_session *s, const struct group *g, 
         e->decode_recorded = true;
         sto_engine_note_step(e, e->decode);
     }
-    const enum sto_status status = run(e, e->decode, err);
+    const enum sto_status status = run(e, e->decode, 1, err);
     if (status == STO_OK)
         read_logits(e, g->logits, 1);
     return status;
@@ -153,7 +157,7 @@ static enum sto_status run_batch(struct sto_session *s, const struct group *g, s
     uint32_t rows = g->n_rows < e->logit_rows ? g->n_rows : e->logit_rows;
     enum sto_status status = record_pass(e, e->batch, g->n, s->length + g->n, first, rows, err);
     if (status == STO_OK)
-        status = run(e, e->batch, err);
+        status = run(e, e->batch, g->n, err);
     if (status == STO_OK && rows > 0)
         read_logits(e, g->logits, rows);
     for (uint32_t done = rows; done < g->n_rows && status == STO_OK; done += rows) {
@@ -162,7 +166,7 @@ static enum sto_status run_batch(struct sto_session *s, const struct group *g, s
         sto_recording_begin(e->batch);
         record_rows(e, &f, first + done, rows);
         if ((status = sto_recording_finish(e->batch, err)) == STO_OK)
-            status = run(e, e->batch, err);
+            status = run(e, e->batch, g->n, err);
         if (status == STO_OK)
             read_logits(e, g->logits + (size_t)done * e->model->h.n_vocab, rows);
     }

@@ -153,6 +153,16 @@ enum sto_lane {
 };
 const char *sto_lane_name(enum sto_lane lane); /* "resident", "stream", "cpu"; "?" out of range. Static storage. */
 
+/* How streamed layers get to the device. */
+enum sto_copy_body {
+    STO_COPY_AUTO,     /* transfer where the device has such a queue, else host where it can, else queue          */
+    STO_COPY_TRANSFER, /* by a queue of its own, while kernels run; on a device with one queue in turn with them  */
+    STO_COPY_HOST,     /* by a thread that writes to device memory, while kernels run; where that is mapped       */
+    STO_COPY_QUEUE,    /* among the kernels, one after the other                                                  */
+    STO_COPY_COUNT
+};
+const char *sto_copy_name(enum sto_copy_body body); /* "auto", "transfer", "host", "queue"; "?" out of range. Static. */
+
 struct sto_engine_params {
     uint32_t ctx_tokens;    /* 0: fitted, see DESIGN "Context"; else 1 to the trained length                  */
     uint32_t ubatch_tokens; /* prompt tokens that go through the layers at once; 0: 512                       */
@@ -169,6 +179,9 @@ struct sto_engine_params {
     uint32_t n_threads;   /* of the cpu lane; 0: one per core                                                   */
     const char *cpu_level; /* instructions that the cpu lane may use: "plain", "avx2", "avx512", "neon", "neon-dot";
                               NULL: the best that there are; for tests                                          */
+    enum sto_copy_body copy; /* one that the device does not have is STO_ERR_USAGE                              */
+    const char *trace;    /* file that gets a timeline of copies and computation: runtime/trace.h; NULL: none. Steps are
+                             then handed to the device one at a time                                             */
 };
 
 struct sto_engine;
@@ -192,6 +205,7 @@ struct sto_engine_info {
     uint64_t cpu_bytes;            /* weights that the processor reads, in host memory or in the file's map */
     uint32_t cpu_layers, cpu_threads;
     const char *cpu_level;         /* instructions that the cpu lane uses: "avx2"; NULL: there is none. Static */
+    enum sto_copy_body copy;       /* how they get there; STO_COPY_AUTO without streamed layers          */
     uint64_t kv_bytes_per_token;   /* KV cache, all layers                                               */
     uint64_t read_bytes_per_token; /* weights that one decoded token reads: for GB/s                     */
     uint64_t scratch_bytes;        /* activations                                                        */

@@ -17,6 +17,8 @@ _Static_assert(sizeof(enum sto_type) == 4 && sizeof(enum sto_math) == 4 && sizeo
 static const struct sto_choice kv_choices[] = {
     {"f32", STO_TYPE_F32}, {"f16", STO_TYPE_F16}, {"q8_0", STO_TYPE_Q8_0}, {"q4_0", STO_TYPE_Q4_0}, {NULL, 0}};
 static const struct sto_choice math_choices[] = {{"auto", STO_MATH_AUTO}, {"exact", STO_MATH_EXACT}, {NULL, 0}};
+static const struct sto_choice copy_choices[] = {{"auto", STO_COPY_AUTO}, {"transfer", STO_COPY_TRANSFER},
+                                                 {"host", STO_COPY_HOST}, {"queue", STO_COPY_QUEUE}, {NULL, 0}};
 static const struct sto_choice mirostat_choices[] = {{"0", 0}, {"2", 2}, {NULL, 0}};
 static const struct sto_choice bench_choices[] = {
     {"md", STO_BENCH_MD}, {"csv", STO_BENCH_CSV}, {"json", STO_BENCH_JSON}, {"jsonl", STO_BENCH_JSONL}, {NULL, 0}};
@@ -63,6 +65,8 @@ static const struct sto_option sto_study_table_lines[] = {
      AT(common.place)},
     {"--ring", NULL, "N", "slots of the ring that streamed layers go through", STO_OPTION_U32, AT(common.ring),
      RANGE(1, 64)},
+    {"--copy", NULL, "BODY", "how they get there: by a queue of their own, by the host, or among the kernels",
+     STO_OPTION_CHOICE, AT(common.copy), .choices = copy_choices, .show_default = true},
     {"--sim", NULL, "FILE", "simulated rates of a device", STO_OPTION_TEXT, AT(common.sim)},
     {"--validation", NULL, NULL, "Vulkan validation layers with synchronisation checks", STO_OPTION_FLAG,
      AT(common.validation)},

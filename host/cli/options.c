@@ -410,6 +410,8 @@ void sto_options_engine(const struct sto_options *options, struct sto_engine_par
         .vram_bytes = options->common.vram_bytes,
         .ring_slots = options->common.ring,
         .n_threads = options->common.threads,
+        .copy = options->common.copy,
+        .trace = options->common.trace,
     };
 }
 

@@ -38,6 +38,7 @@ struct sto_common_options {
     const char *trace;
     const char *place; /* for tests and study, like the rest of this struct */
     uint32_t ring;
+    enum sto_copy_body copy;
     const char *sim;
     bool validation, no_f16, no_int_dot, no_self_test;
     uint32_t subgroup_size;

@@ -147,6 +147,7 @@ static enum sto_status create_handle(struct sto_device *device, struct sto_error
         {device->plan.use_memory_budget, "VK_EXT_memory_budget"},
         {device->plan.use_memory_priority, "VK_EXT_memory_priority"},
         {s->ext_pipeline_executable_properties, "VK_KHR_pipeline_executable_properties"},
+        {s->ext_calibrated_timestamps, "VK_EXT_calibrated_timestamps"},
         {s->ext_external_memory_host, "VK_EXT_external_memory_host"},
         {s->ext_portability_subset, "VK_KHR_portability_subset"},
 #ifdef VK_KHR_cooperative_matrix
@@ -162,14 +163,18 @@ static enum sto_status create_handle(struct sto_device *device, struct sto_error
     struct feature_chain features;
     want_features(device, &features);
     const float priority = 1.0f;
-    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                           .queueFamilyIndex = device->plan.compute_family,
-                                           .queueCount = 1,
-                                           .pQueuePriorities = &priority};
+    const VkDeviceQueueCreateInfo queues[] = {{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                               .queueFamilyIndex = device->plan.compute_family,
+                                               .queueCount = 1,
+                                               .pQueuePriorities = &priority},
+                                              {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                               .queueFamilyIndex = device->plan.transfer_family,
+                                               .queueCount = 1,
+                                               .pQueuePriorities = &priority}};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &features.base,
-                                     .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue,
+                                     .queueCreateInfoCount = device->plan.has_transfer_queue ? 2 : 1,
+                                     .pQueueCreateInfos = queues,
                                      .enabledExtensionCount = n_extensions,
                                      .ppEnabledExtensionNames = extensions};
     const VkResult result = vkCreateDevice(device->physical, &info, NULL, &device->handle);

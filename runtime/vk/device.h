@@ -107,6 +107,16 @@ struct sto_recording;
  * vkQueueSubmit2 call. *ticket is a value of the device's timeline. Allocates nothing of ours. */
 enum sto_status sto_device_submit(struct sto_device *device, struct sto_recording *recording, uint64_t *ticket,
                                   struct sto_error *err);
+/* The same for a recording that waits for timelines and signals them. */
+struct sto_pass {
+    uint64_t base; /* values that it waits for and signals count from here */
+    /* Called before what waits for the value (base included) is handed over; each wait begins a vkQueueSubmit2 call of
+     * its own then. NULL: all go in one. For queues where what is waited for must be submitted first. */
+    enum sto_status (*before_wait)(void *user, uint64_t value, struct sto_error *err);
+    void *user;
+};
+enum sto_status sto_device_submit_pass(struct sto_device *device, struct sto_recording *recording,
+                                       const struct sto_pass *pass, uint64_t *ticket, struct sto_error *err);
 /* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
 

@@ -39,6 +39,13 @@ struct sto_tuned_pipeline {
     VkPipeline handle;
 };
 
+/* A moment on the queue's clock and on the host's (clock.c). */
+struct sto_clock {
+    bool calibrated;      /* the driver compares them */
+    uint64_t ticks, host_ns;
+    uint64_t compared_ns; /* when they were compared best; 0: never. Without calibration only */
+};
+
 struct sto_device {
     struct sto_instance *instance;
     struct sto_callbacks callbacks;
@@ -69,12 +76,13 @@ struct sto_device {
     uint32_t n_tuned, cap_tuned;
 
     /* queue.c */
-    VkQueue queue;
+    VkQueue queue, transfer_queue; /* the same one where there is no transfer queue */
     VkSemaphore timeline;
     uint64_t last_ticket; /* of what was submitted */
     struct sto_queue_stats queue_stats;
     atomic_bool lost;
     bool has_timestamps;
+    struct sto_clock clock;
     uint64_t work_bound;        /* units of work that a command buffer may carry: see sto_device_work_bound  */
     double ns_per_work;         /* slowest seen lately; 0: nothing measured yet                               */
     struct sto_recording *running; /* submitted, and not yet seen to be complete                              */
@@ -87,6 +95,14 @@ enum sto_status sto_device_fail(struct sto_device *device, struct sto_error *err
 void sto_memory_destroy(struct sto_device *device);
 /* *offset: where the buffer begins in the handle. */
 VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset);
+
+/* clock.c */
+void sto_clock_create(struct sto_device *device);
+/* Takes a reading of the queue's clock, newer than all others, which the host saw at seen_ns or somewhat earlier. */
+void sto_clock_compare(struct sto_device *device, uint64_t end_ticks, uint64_t seen_ns);
+/* A reading that is no newer than the last comparison, on the clock of sto_now_ns. */
+uint64_t sto_clock_host_ns(const struct sto_device *device, uint64_t ticks);
+uint64_t sto_clock_between(const struct sto_device *device, uint64_t from, uint64_t to);
 
 /* pipelines.c */
 enum sto_status sto_pipelines_create(struct sto_device *device, struct sto_error *err);

@@ -153,13 +153,17 @@ static enum sto_status block_create(struct sto_device *device, enum sto_memory k
         }
         block->free[block->n_free++] = (struct sto_span){0, bytes};
     }
+    const uint32_t families[] = {device->plan.compute_family, device->plan.transfer_family};
+    const bool both = device->plan.has_transfer_queue;
     const VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                  VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT,
-        .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+        .sharingMode = both ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
+        .queueFamilyIndexCount = both ? 2 : 0,
+        .pQueueFamilyIndices = families,
     };
     const VkResult result = device->vk.vkCreateBuffer(device->handle, &info, NULL, &block->buffer);
     if (result != VK_SUCCESS) {

@@ -31,9 +31,12 @@ enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *er
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "creating the timeline");
     device->vk.vkGetDeviceQueue(device->handle, device->plan.compute_family, 0, &device->queue);
+    device->vk.vkGetDeviceQueue(device->handle, device->plan.transfer_family, 0, &device->transfer_queue);
     device->has_timestamps = device->snapshot.timestamp_period_ns > 0.0f &&
                              device->snapshot.queue_families[device->plan.compute_family].timestamp_bits > 0;
     device->work_bound = first_bound(&device->snapshot);
+    if (device->has_timestamps)
+        sto_clock_create(device);
     return STO_OK;
 }
 
@@ -84,41 +87,33 @@ static void note_batch(struct sto_device *device, uint64_t work, uint64_t ns)
     adapt(device, work, ns);
 }
 
-/* Nanoseconds between two readings of the queue's clock, which may have begun anew between them. */
-static uint64_t between(const struct sto_device *device, uint64_t from, uint64_t to)
-{
-    const uint32_t bits = device->snapshot.queue_families[device->plan.compute_family].timestamp_bits;
-    const uint64_t mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
-    return (uint64_t)((double)((to - from) & mask) * (double)device->snapshot.timestamp_period_ns);
-}
-
 /* Reads the timestamps of a completed submission; not while others run, because there are drivers that wait for all of
  * them then. */
 static void measure(struct sto_recording *rec)
 {
     struct sto_device *device = rec->device;
-    uint64_t ticks[2 + STO_TIMED_BATCHES] = {0};
-    const uint32_t n_before = rec->n_buffers > 0 ? rec->n_buffers - 1 : 0; /* batches before the last one */
-    const uint32_t n_timed = n_before < STO_TIMED_BATCHES ? n_before : STO_TIMED_BATCHES;
+    uint64_t ticks[2 + 2 * STO_TIMED_BATCHES] = {0};
+    const uint32_t n_timed = rec->n_buffers < STO_TIMED_BATCHES ? rec->n_buffers : STO_TIMED_BATCHES;
+    const uint32_t n_ticks = 2 + 2 * n_timed;
     rec->time_ns = 0;
+    rec->n_spans = 0;
     if (rec->queries == VK_NULL_HANDLE || device->lost || device->running != NULL)
         return;
     const uint64_t start = sto_now_ns();
-    const VkResult result = device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, 2 + n_timed,
-                                                             (2 + n_timed) * sizeof *ticks, ticks, sizeof *ticks,
+    const VkResult result = device->vk.vkGetQueryPoolResults(device->handle, rec->queries, 0, n_ticks,
+                                                             n_ticks * sizeof *ticks, ticks, sizeof *ticks,
                                                              VK_QUERY_RESULT_64_BIT);
     device->queue_stats.wait_ns += sto_now_ns() - start;
     if (result != VK_SUCCESS)
         return;
-    rec->time_ns = between(device, ticks[0], ticks[1]);
-    uint64_t from = ticks[0], work = rec->work;
+    rec->time_ns = sto_clock_between(device, ticks[0], ticks[1]);
+    sto_clock_compare(device, ticks[1], start);
+    rec->n_spans = n_timed;
     for (uint32_t i = 0; i < n_timed; i++) {
-        note_batch(device, rec->timed_work[i], between(device, from, ticks[2 + i]));
-        from = ticks[2 + i];
-        work -= rec->timed_work[i];
+        const uint64_t begin = ticks[2 + 2 * i], end = ticks[3 + 2 * i];
+        rec->spans[i] = (struct sto_span_ns){sto_clock_host_ns(device, begin), sto_clock_host_ns(device, end)};
+        note_batch(device, rec->timed_work[i], sto_clock_between(device, begin, end));
     }
-    if (n_timed == n_before)
-        note_batch(device, work, between(device, from, ticks[1]));
 }
 
 /* Takes recordings whose ticket has been reached off the list. */
@@ -145,31 +140,77 @@ static enum sto_status lost(struct sto_device *device, struct sto_error *err)
     return sto_fail(err, STO_ERR_DEVICE_LOST, "%s was lost: close it and open it again", device->snapshot.name);
 }
 
-enum sto_status sto_device_submit(struct sto_device *device, struct sto_recording *rec, uint64_t *ticket,
-                                  struct sto_error *err)
+/* Finished, and not running any more. */
+static enum sto_status check_recording(struct sto_device *device, const struct sto_recording *rec,
+                                       struct sto_error *err)
 {
     assert(rec->device == device);
     if (device->lost)
         return lost(device, err);
     if (!rec->finished)
         return sto_fail(err, STO_ERR_FAILED, "a recording was submitted that is not finished");
-    if (rec->running) {
-        uint64_t reached = 0;
-        const VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &reached);
-        if (result != VK_SUCCESS)
-            return sto_device_fail(device, err, result, "asking the timeline");
-        retire(device, reached);
-        if (rec->running)
-            return sto_fail(err, STO_ERR_FAILED, "a recording was submitted again before it had completed");
+    if (!rec->running)
+        return STO_OK;
+    uint64_t reached = 0;
+    const VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &reached);
+    if (result != VK_SUCCESS)
+        return sto_device_fail(device, err, result, "asking the timeline");
+    retire(device, reached);
+    return rec->running ? sto_fail(err, STO_ERR_FAILED, "a recording was submitted again before it had completed")
+                        : STO_OK;
+}
+
+/* Semaphore values of this submission. */
+static void set_values(struct sto_recording *rec, uint64_t base)
+{
+    for (uint32_t i = 0; i < rec->n_buffers; i++) {
+        rec->syncs[i].wait.value = base + rec->syncs[i].wait_value;
+        rec->syncs[i].signals[0].value = base + rec->syncs[i].signal_value;
     }
-    rec->signal.value = device->last_ticket + 1;
+    struct sto_batch_sync *last = &rec->syncs[rec->n_buffers - 1];
+    last->signals[last->n_signals - 1].value = rec->device->last_ticket + 1;
+}
+
+static enum sto_status submit_batches(struct sto_recording *rec, uint32_t first, uint32_t n, struct sto_error *err)
+{
+    struct sto_device *device = rec->device;
     const uint64_t start = sto_now_ns();
-    const VkResult result =
-        device->vk.vkQueueSubmit2(device->queue, rec->n_buffers, rec->batches, VK_NULL_HANDLE);
+    const VkResult result = device->vk.vkQueueSubmit2(device->queue, n, rec->batches + first, VK_NULL_HANDLE);
     device->queue_stats.submit_ns += sto_now_ns() - start;
     device->queue_stats.submits++;
-    if (result != VK_SUCCESS)
-        return sto_device_fail(device, err, result, "submitting work");
+    return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "submitting work");
+}
+
+/* All batches: in one call, or where the caller wants to act before each wait, in one for each. */
+static enum sto_status submit_all(struct sto_recording *rec, const struct sto_pass *pass, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    uint32_t first = 0;
+    for (uint32_t i = 0; pass->before_wait != NULL && i < rec->n_buffers && status == STO_OK; i++) {
+        if (rec->syncs[i].n_waits == 0)
+            continue;
+        if (i > first)
+            status = submit_batches(rec, first, i - first, err);
+        first = i;
+        if (status == STO_OK)
+            status = pass->before_wait(pass->user, rec->syncs[i].wait.value, err);
+    }
+    if (status == STO_OK)
+        status = submit_batches(rec, first, rec->n_buffers - first, err);
+    else if (first > 0)
+        (void)rec->device->vk.vkQueueWaitIdle(rec->device->queue); /* what went before it must not be left running */
+    return status;
+}
+
+enum sto_status sto_device_submit_pass(struct sto_device *device, struct sto_recording *rec,
+                                       const struct sto_pass *pass, uint64_t *ticket, struct sto_error *err)
+{
+    enum sto_status status = check_recording(device, rec, err);
+    if (status != STO_OK)
+        return status;
+    set_values(rec, pass->base);
+    if ((status = submit_all(rec, pass, err)) != STO_OK)
+        return status;
     device->last_ticket++;
     rec->ticket = device->last_ticket;
     rec->running = true;
@@ -178,6 +219,12 @@ enum sto_status sto_device_submit(struct sto_device *device, struct sto_recordin
     if (ticket != NULL)
         *ticket = rec->ticket;
     return STO_OK;
+}
+
+enum sto_status sto_device_submit(struct sto_device *device, struct sto_recording *rec, uint64_t *ticket,
+                                  struct sto_error *err)
+{
+    return sto_device_submit_pass(device, rec, &(struct sto_pass){0}, ticket, err);
 }
 
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err)

@@ -72,7 +72,7 @@ enum sto_status sto_recording_create(struct sto_device *device, struct sto_recor
     if (result == VK_SUCCESS && device->has_timestamps) {
         const VkQueryPoolCreateInfo queries = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                                .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                               .queryCount = 2 + STO_TIMED_BATCHES};
+                                               .queryCount = 2 + 2 * STO_TIMED_BATCHES};
         result = device->vk.vkCreateQueryPool(device->handle, &queries, NULL, &rec->queries);
     }
     if (result != VK_SUCCESS) {
@@ -100,6 +100,8 @@ void sto_recording_destroy(struct sto_recording *rec)
     sto_free(rec->buffers);
     sto_free(rec->buffer_infos);
     sto_free(rec->batches);
+    sto_free(rec->syncs);
+    sto_free(rec->spans);
     sto_free(rec);
 }
 
@@ -117,7 +119,13 @@ static bool grow(struct sto_recording *rec)
     VkSubmitInfo2 *batches = sto_realloc(rec->batches, capacity, sizeof *batches);
     if (batches != NULL)
         rec->batches = batches;
-    if (buffers == NULL || infos == NULL || batches == NULL)
+    struct sto_batch_sync *syncs = sto_realloc(rec->syncs, capacity, sizeof *syncs);
+    if (syncs != NULL)
+        rec->syncs = syncs;
+    struct sto_span_ns *spans = sto_realloc(rec->spans, capacity, sizeof *spans);
+    if (spans != NULL)
+        rec->spans = spans;
+    if (buffers == NULL || infos == NULL || batches == NULL || syncs == NULL || spans == NULL)
         return false;
     rec->capacity = capacity;
     return true;
@@ -126,6 +134,43 @@ static bool grow(struct sto_recording *rec)
 static VkCommandBuffer current(const struct sto_recording *rec)
 {
     return rec->buffers[rec->n_buffers - 1];
+}
+
+static void put_barrier(struct sto_recording *rec, const VkMemoryBarrier2 *barrier)
+{
+    const VkDependencyInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO, .memoryBarrierCount = 1, .pMemoryBarriers = barrier};
+    rec->device->vk.vkCmdPipelineBarrier2(current(rec), &info);
+}
+
+static void write_time(struct sto_recording *rec, VkPipelineStageFlags2 stage, uint32_t query)
+{
+    if (rec->queries != VK_NULL_HANDLE)
+        rec->device->vk.vkCmdWriteTimestamp2(current(rec), stage, rec->queries, query);
+}
+
+static VkSemaphoreSubmitInfo semaphore_info(VkSemaphore semaphore)
+{
+    return (VkSemaphoreSubmitInfo){.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
+                                   .semaphore = semaphore,
+                                   .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT};
+}
+
+/* The open batch waits for what was asked for. The host may have written what it waits for. */
+static void take_wait(struct sto_recording *rec)
+{
+    struct sto_batch_sync *sync = &rec->syncs[rec->n_buffers - 1];
+    if (rec->waits_for == NULL)
+        return;
+    sync->wait = semaphore_info(rec->waits_for->handle);
+    sync->wait_value = rec->wait_value;
+    sync->n_waits = 1;
+    rec->waits_for = NULL;
+    put_barrier(rec, &(VkMemoryBarrier2){.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+                                         .srcStageMask = VK_PIPELINE_STAGE_2_HOST_BIT,
+                                         .srcAccessMask = VK_ACCESS_2_HOST_WRITE_BIT,
+                                         .dstStageMask = all_stages,
+                                         .dstAccessMask = all_accesses});
 }
 
 /* Opens the next command buffer. */
@@ -155,10 +200,16 @@ static void open_buffer(struct sto_recording *rec)
         fail_vk(rec, result, "beginning a command buffer");
         return;
     }
+    rec->syncs[rec->n_buffers] = (struct sto_batch_sync){0};
     rec->n_buffers++;
     rec->bound = VK_NULL_HANDLE;
     rec->batch_work = 0;
-    rec->open = true;
+    rec->open = rec->empty = true;
+    if (rec->queries != VK_NULL_HANDLE && rec->n_buffers == 1)
+        device->vk.vkCmdResetQueryPool(current(rec), rec->queries, 0, 2 + 2 * STO_TIMED_BATCHES);
+    if (rec->n_buffers <= STO_TIMED_BATCHES)
+        write_time(rec, VK_PIPELINE_STAGE_2_NONE, 2 * rec->n_buffers);
+    take_wait(rec);
 }
 
 static void close_buffer(struct sto_recording *rec)
@@ -171,23 +222,15 @@ static void close_buffer(struct sto_recording *rec)
         fail_vk(rec, result, "ending a command buffer");
 }
 
-/* Closes a command buffer that others will follow. */
+/* Closes the command buffer of a whole batch. */
 static void end_batch(struct sto_recording *rec)
 {
     const uint32_t batch = rec->n_buffers - 1;
-    if (batch < STO_TIMED_BATCHES && rec->queries != VK_NULL_HANDLE) {
-        rec->device->vk.vkCmdWriteTimestamp2(current(rec), VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, rec->queries,
-                                             2 + batch);
+    if (batch < STO_TIMED_BATCHES) {
+        write_time(rec, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, 3 + 2 * batch);
         rec->timed_work[batch] = rec->batch_work;
     }
     close_buffer(rec);
-}
-
-static void put_barrier(struct sto_recording *rec, const VkMemoryBarrier2 *barrier)
-{
-    const VkDependencyInfo info = {
-        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO, .memoryBarrierCount = 1, .pMemoryBarriers = barrier};
-    rec->device->vk.vkCmdPipelineBarrier2(current(rec), &info);
 }
 
 /* ---- begin and finish ---- */
@@ -201,7 +244,8 @@ void sto_recording_begin(struct sto_recording *rec)
     rec->stats = (struct sto_recording_stats){0};
     rec->work = 0;
     rec->stages = 0;
-    rec->n_buffers = 0;
+    rec->n_buffers = rec->n_waits = 0;
+    rec->waits_for = NULL;
     rec->open = false;
     sto_hazards_clear(&rec->hazards);
     const VkResult result = device->vk.vkResetCommandPool(device->handle, rec->pool, 0);
@@ -211,10 +255,7 @@ void sto_recording_begin(struct sto_recording *rec)
         open_buffer(rec);
     if (rec->status != STO_OK)
         return;
-    if (rec->queries != VK_NULL_HANDLE) {
-        device->vk.vkCmdResetQueryPool(current(rec), rec->queries, 0, 2 + STO_TIMED_BATCHES);
-        device->vk.vkCmdWriteTimestamp2(current(rec), VK_PIPELINE_STAGE_2_NONE, rec->queries, 0);
-    }
+    write_time(rec, VK_PIPELINE_STAGE_2_NONE, 0);
     /* Whatever was submitted before: what it wrote is seen here, and what it reads is not overwritten too early. */
     put_barrier(rec, &(VkMemoryBarrier2){.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
                                          .srcStageMask = all_stages,
@@ -234,8 +275,8 @@ enum sto_status sto_recording_finish(struct sto_recording *rec, struct sto_error
                                              .srcAccessMask = all_writes,
                                              .dstStageMask = VK_PIPELINE_STAGE_2_HOST_BIT,
                                              .dstAccessMask = VK_ACCESS_2_HOST_READ_BIT});
-        if (rec->queries != VK_NULL_HANDLE)
-            device->vk.vkCmdWriteTimestamp2(current(rec), VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, rec->queries, 1);
+        write_time(rec, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, 1);
+        end_batch(rec);
     }
     close_buffer(rec);
     if (rec->status != STO_OK) {
@@ -243,24 +284,53 @@ enum sto_status sto_recording_finish(struct sto_recording *rec, struct sto_error
             *err = rec->error;
         return rec->status;
     }
-    rec->signal = (VkSemaphoreSubmitInfo){.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
-                                          .semaphore = device->timeline,
-                                          .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT};
+    struct sto_batch_sync *last = &rec->syncs[rec->n_buffers - 1];
+    last->signals[last->n_signals++] = semaphore_info(device->timeline);
     for (uint32_t i = 0; i < rec->n_buffers; i++) {
+        struct sto_batch_sync *sync = &rec->syncs[i];
         rec->buffer_infos[i] = (VkCommandBufferSubmitInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
                                                            .commandBuffer = rec->buffers[i]};
         rec->batches[i] = (VkSubmitInfo2){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+                                          .waitSemaphoreInfoCount = sync->n_waits,
+                                          .pWaitSemaphoreInfos = &sync->wait,
                                           .commandBufferInfoCount = 1,
-                                          .pCommandBufferInfos = &rec->buffer_infos[i]};
+                                          .pCommandBufferInfos = &rec->buffer_infos[i],
+                                          .signalSemaphoreInfoCount = sync->n_signals,
+                                          .pSignalSemaphoreInfos = sync->signals};
     }
-    rec->batches[rec->n_buffers - 1].signalSemaphoreInfoCount = 1;
-    rec->batches[rec->n_buffers - 1].pSignalSemaphoreInfos = &rec->signal;
+    rec->stats.waits = rec->n_waits;
     rec->stats.command_buffers = rec->n_buffers;
     rec->finished = true;
     return STO_OK;
 }
 
 /* ---- commands ---- */
+
+void sto_record_wait(struct sto_recording *rec, struct sto_timeline *timeline, uint64_t value)
+{
+    if (rec->status != STO_OK)
+        return;
+    assert(rec->waits_for == NULL && "two waits with nothing between them");
+    rec->waits_for = timeline;
+    rec->wait_value = value;
+    rec->n_waits++;
+    if (rec->open && rec->empty && rec->syncs[rec->n_buffers - 1].n_waits == 0)
+        take_wait(rec);
+    else if (rec->open)
+        end_batch(rec);
+}
+
+void sto_record_signal(struct sto_recording *rec, struct sto_timeline *timeline, uint64_t value)
+{
+    if (rec->status == STO_OK && !rec->open)
+        open_buffer(rec);
+    if (rec->status != STO_OK)
+        return;
+    struct sto_batch_sync *sync = &rec->syncs[rec->n_buffers - 1];
+    sync->signals[sync->n_signals++] = semaphore_info(timeline->handle);
+    sync->signal_value = value;
+    end_batch(rec);
+}
 
 /* Opens a new command buffer when this one is full, and puts a barrier where these uses need one. Returns false when
  * the recording has failed. */
@@ -288,6 +358,7 @@ static bool prepare_command(struct sto_recording *rec, const struct sto_use *use
         fail_text(rec, STO_ERR_NO_FIT, "recording", "out of memory");
         return false;
     }
+    rec->empty = false;
     rec->batch_work += work;
     rec->work += work;
     return true;
@@ -421,6 +492,12 @@ void sto_recording_get_stats(const struct sto_recording *rec, struct sto_recordi
 uint64_t sto_recording_time_ns(const struct sto_recording *rec)
 {
     return rec->time_ns;
+}
+
+uint32_t sto_recording_spans(const struct sto_recording *rec, const struct sto_span_ns **spans)
+{
+    *spans = rec->spans;
+    return rec->n_spans;
 }
 
 struct sto_device *sto_recording_device(const struct sto_recording *rec)

@@ -89,7 +89,14 @@ static enum sto_lane lane_in(uint32_t i, uint32_t l)
     return (streamed[i] >> l & 1) != 0 ? STO_LANE_STREAM : STO_LANE_RESIDENT;
 }
 
-static void every_placement_and_ring_is_the_same(void **state)
+/* Bodies in turn, so that each meets every depth of the ring; the host cannot write to the second device. */
+static enum sto_copy_body body_in(int device, uint32_t placement, uint32_t ring)
+{
+    static const enum sto_copy_body bodies[] = {STO_COPY_TRANSFER, STO_COPY_QUEUE, STO_COPY_HOST};
+    return bodies[(placement + ring) % (device == 0 ? 3 : 2)];
+}
+
+static void every_placement_ring_and_body_is_the_same(void **state)
 {
     (void)state;
     const struct sto_engine_params resident = {.ctx_tokens = 64, .ubatch_tokens = 16};
@@ -105,11 +112,14 @@ static void every_placement_and_ring_is_the_same(void **state)
                 n_streamed += (lanes[l] = lane_in(i, l)) == STO_LANE_STREAM;
             for (uint32_t ring = d == 0 ? 1 : 3; ring <= (d == 0 ? 4u : 3u); ring++) {
                 const struct sto_engine_params p = {
-                    .ctx_tokens = 64, .ubatch_tokens = 16, .lanes = lanes, .ring_slots = ring};
+                    .ctx_tokens = 64, .ubatch_tokens = 16, .lanes = lanes, .ring_slots = ring,
+                    .copy = body_in(d, i, ring)};
                 struct answer a = ask(devices[d].device, &p);
-                char what[64];
-                (void)snprintf(what, sizeof what, "placement %u, ring of %u", (unsigned)i, (unsigned)ring);
+                char what[96];
+                (void)snprintf(what, sizeof what, "placement %u, ring of %u, copies by %s", (unsigned)i, (unsigned)ring,
+                               sto_copy_name(p.copy));
                 expect_same(&a, &all, what);
+                assert_int_equal(a.info.copy, p.copy);
                 assert_int_equal(a.info.streamed_layers, n_streamed);
                 assert_int_equal(a.info.ring_slots, ring < n_streamed ? ring : n_streamed);
                 assert_true(a.info.streamed_bytes > 0);
@@ -138,6 +148,7 @@ static void budgets_hold(void **state)
             refused++;
             continue;
         }
+        assert_non_null(engine);
         sto_engine_destroy(engine);
         struct answer a = ask(devices[0].device, &p);
         expect_same(&a, &all, "within a budget");
@@ -188,7 +199,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_placement_and_ring_is_the_same),
+        cmocka_unit_test(every_placement_ring_and_body_is_the_same),
         cmocka_unit_test(budgets_hold),
     };
     return cmocka_run_group_tests_name("lanes", tests, set_up, tear_down);
