@@ -31,4 +31,25 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
 /* Device memory of resident layers and the ring. */
 uint64_t sto_placement_device_bytes(const struct sto_placement *placement);
 
+/* What a planner decides (host/planner.h), for an engine to carry out. A layer that is resident is so in both phases;
+ * the others may be streamed while prompts are read and computed on the processor while tokens are generated. Then the
+ * layer's KV cache lies where it decodes. */
+struct sto_plan {
+    enum sto_lane *decode, *prefill; /* [n_layers], the caller's room                                            */
+    enum sto_lane embedding;         /* resident; or cpu: rows are looked up on the host                         */
+    enum sto_lane output;            /* resident; or stream: through the ring, in pieces                         */
+    uint32_t ring_slots;             /* 0: nothing is streamed                                                   */
+    uint64_t slot_bytes;
+};
+
+/* What residency.c and those that it works with carry out of a plan: a planner uses nothing else. */
+enum sto_plan_means {
+    STO_PLAN_OVERLAP = 1,       /* copies run beside kernels                       */
+    STO_PLAN_CPU = 2,           /* the processor computes layers                   */
+    STO_PLAN_HOST_EMBEDDING = 4,
+    STO_PLAN_STREAM_OUTPUT = 8,
+    STO_PLAN_DISK = 16,         /* layers that do not fit in host memory are read from disk for each pass */
+    STO_PLAN_MEANS = 0          /* those that there are                            */
+};
+
 #endif
