@@ -40,8 +40,6 @@ static enum sto_status check_params(struct sto_engine *e, struct sto_error *err)
         p->ubatch_tokens = DEFAULT_UBATCH;
     if (p->ubatch_tokens > MAX_UBATCH)
         return sto_fail(err, STO_ERR_USAGE, "a ubatch of %u tokens is more than %d", p->ubatch_tokens, MAX_UBATCH);
-    if (!e->model->has_data)
-        return sto_fail(err, STO_ERR_MODEL, "%s: the file has a header but no weights", e->model->path);
     return STO_OK;
 }
 
@@ -134,9 +132,12 @@ static enum sto_status clear_counters(struct sto_engine *e, struct sto_error *er
     return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
 }
 
-static void size_passes(struct sto_engine *e)
+enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err)
 {
     const struct sto_hparams *h = &e->model->h;
+    const enum sto_status status = check_params(e, err);
+    if (status != STO_OK)
+        return status;
     e->logit_stride = (h->n_vocab + 3) & ~3u;
     const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)e->logit_stride * sizeof(float));
     e->info.ubatch_tokens = min_u32(e->params.ubatch_tokens, h->n_ctx_train);
@@ -146,13 +147,7 @@ static void size_passes(struct sto_engine *e)
     e->info.kv_bytes_per_token =
         sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
     count_reads(e);
-}
-
-static enum sto_status size_engine(struct sto_engine *e, uint64_t *piece_bytes, struct sto_error *err)
-{
-    size_passes(e);
-    const enum sto_status status = sto_weights_plan(e, piece_bytes, err);
-    return status == STO_OK ? sto_residency_choose(e, piece_bytes, err) : status;
+    return STO_OK;
 }
 
 /* Which formats the steps will meet. */
@@ -242,15 +237,18 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     e->model = model;
     if (params != NULL)
         e->params = *params;
-    if ((status = check_params(e, err)) != STO_OK)
+    if ((status = sto_engine_size(e, err)) != STO_OK)
         goto fail;
+    if (!model->has_data) {
+        status = sto_fail(err, STO_ERR_MODEL, "%s: the file has a header but no weights", model->path);
+        goto fail;
+    }
     if (sto_cpu_lane_wanted(e)) {
         if (e->params.trace != NULL) {
             status = sto_fail(err, STO_ERR_USAGE, "%s: a trace shows what a device does, and all layers are on the "
                               "processor", e->params.trace);
             goto fail;
         }
-        size_passes(e);
         if ((status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
             goto fail;
         e->info.load_ns = sto_now_ns() - start;
@@ -266,7 +264,9 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
     }
     if (e->params.trace != NULL && (status = sto_trace_open(e->params.trace, &e->trace, err)) != STO_OK)
         goto fail;
-    if ((status = size_engine(e, piece_bytes, err)) != STO_OK)
+    if ((status = sto_weights_plan(e, piece_bytes, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_residency_choose(e, piece_bytes, err)) != STO_OK)
         goto fail;
     if ((status = test_kernels(e, err)) != STO_OK)
         goto fail;

@@ -89,6 +89,12 @@ enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece
  * and none was asked for, copies go among the kernels, with a warning. */
 enum sto_status sto_residency_start(struct sto_engine *e, struct sto_error *err);
 void sto_residency_destroy(struct sto_engine *e);
+struct sto_fit_input;
+/* What the device holds beside the layers, and how that grows with the context; available_bytes is left to the caller.
+ * Of the engine only what sto_engine_size and sto_weights_plan fill in is read. */
+struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_t *piece_bytes);
+/* engine.c: checks the parameters, and fills in the sizes of passes. Needs no device. */
+enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err);
 /* engine.c: bytes of a step block for so many columns. */
 uint64_t sto_engine_step_bytes(uint32_t cols);
 

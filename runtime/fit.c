@@ -88,3 +88,16 @@ enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_to
     }
     return no_fit(in, smallest, err);
 }
+
+enum sto_status sto_fit_refuse(const struct sto_fit_input *in, uint64_t slot_bytes, struct sto_error *err)
+{
+    const uint32_t ctx = sto_fit_smallest(in);
+    char needed[STO_SIZE_CHARS], layer[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
+    return sto_fail(err, STO_ERR_NO_FIT,
+                    "the model needs %s on the device even with the weights of one layer there at a time (%s, the "
+                    "largest), KV cache of %u tokens %s; %s is available; a shorter --ctx, a smaller --kv format or a "
+                    "smaller quantisation of the model takes less",
+                    sto_size_text(sto_fit_bytes(in, ctx) + slot_bytes, needed), sto_size_text(slot_bytes, layer),
+                    (unsigned)ctx, sto_size_text(in->kv_bytes_per_token * ctx, kv),
+                    sto_size_text(in->available_bytes, there));
+}

@@ -25,5 +25,7 @@ uint32_t sto_fit_smallest(const struct sto_fit_input *in);
 /* STO_ERR_NO_FIT says what is needed, what there is, and which option would make it fit. STO_ERR_USAGE: wanted is more
  * than the model was trained for. */
 enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err);
+/* The error of a model that does not even fit with one layer's weights, slot_bytes, on the device at a time. */
+enum sto_status sto_fit_refuse(const struct sto_fit_input *in, uint64_t slot_bytes, struct sto_error *err);
 
 #endif

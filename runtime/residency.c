@@ -10,21 +10,11 @@
 #include "runtime/engine.h"
 #include "runtime/fit.h"
 #include "runtime/placement.h"
+#include "runtime/sizes.h"
 
 enum { DEFAULT_RING_SLOTS = 2, SMALL_BUFFERS_BYTES = 4 << 20 };
 
-/* What may be used when no budget is given: what is free, less a margin for the desktop and the driver. */
-static uint64_t default_budget(const struct sto_engine *e)
-{
-    const uint64_t least = 32 << 20, most = 512 << 20;
-    const uint64_t available = sto_device_free_bytes(e->device);
-    uint64_t margin = available / 32;
-    margin = margin < least ? least : margin > most ? most : margin;
-    return available > margin ? available - margin : 0;
-}
-
-/* Without the layers: what else the device holds, and how that grows with the context. */
-static struct sto_fit_input fit_input(const struct sto_engine *e, const uint64_t *piece_bytes)
+struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_t *piece_bytes)
 {
     const struct sto_hparams *h = &e->model->h;
     const struct sto_model_vtable *v = e->model->vtable;
@@ -32,7 +22,6 @@ static struct sto_fit_input fit_input(const struct sto_engine *e, const uint64_t
     const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
     const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
     struct sto_fit_input in = {
-        .available_bytes = e->params.vram_bytes != 0 ? e->params.vram_bytes : default_budget(e),
         .kv_bytes_per_token = e->info.kv_bytes_per_token,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
                        2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
@@ -76,19 +65,13 @@ static enum sto_status stream_some(struct sto_engine *e, const struct sto_fit_in
     e->info.ctx_tokens = ctx;
     if (sto_placement_make(layers, p, NULL) == STO_OK)
         return STO_OK;
-    char needed[STO_SIZE_CHARS], layer[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
-    return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %s on the device even with the weights of one layer there at a time (%s, the "
-                    "largest), KV cache of %u tokens %s; %s is available; a shorter --ctx, a smaller --kv format or a "
-                    "smaller quantisation of the model takes less",
-                    sto_size_text(others + p->slot_bytes, needed), sto_size_text(p->slot_bytes, layer), (unsigned)ctx,
-                    sto_size_text(in->kv_bytes_per_token * ctx, kv), sto_size_text(available, there));
+    return sto_fit_refuse(in, p->slot_bytes, err);
 }
 
 enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
 {
     const uint32_t n_layers = e->model->h.n_layers;
-    const struct sto_fit_input in = fit_input(e, piece_bytes);
+    struct sto_fit_input in = sto_residency_fit(e, piece_bytes);
     enum sto_copy_body body = STO_COPY_AUTO;
     struct sto_placement p = {0};
     struct sto_placement_input layers = {
@@ -98,6 +81,7 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
         .ring_slots = e->params.ring_slots != 0 ? e->params.ring_slots : DEFAULT_RING_SLOTS,
         .room_bytes = UINT64_MAX,
     };
+    in.available_bytes = e->params.vram_bytes != 0 ? e->params.vram_bytes : sto_default_budget_bytes(e->device);
     e->lanes = sto_calloc(n_layers, sizeof *e->lanes);
     e->slot_of = sto_calloc(n_layers, sizeof *e->slot_of);
     if (e->lanes == NULL || e->slot_of == NULL)

@@ -97,11 +97,21 @@ const struct sto_command sto_commands[] = {
     {
         .name = "plan",
         .summary = "say where layers would go and how fast it would be",
-        .usage = {"plan MODEL [--ctx N] [options]"},
-        .details = "Prints the lane of each layer and the tokens per second to expect, without loading the model. A "
-                   "file that holds the header alone will do.",
-        .tables = {ENGINE_TABLES},
-        .examples = {{"strato plan qwen3-8b.gguf --vram 6G --ctx 8192", "a card with 6 GiB"}},
+        .usage = {"plan MODEL [--vram SIZE] [--ram SIZE] [--ctx N] [--ubatch N] [--kv FORMAT] [--rates LIST|FILE] "
+                  "[--json]"},
+        .details = "Prints which layers would lie on the device and which would be copied there for each step, what "
+                   "else takes memory, the tokens per second to expect and what limits them, and what 1 GiB more or "
+                   "less would change. Nothing is loaded: a file that holds the header alone will do.\n\n"
+                   "The rates that predictions rest on (memory, link, kernels) are measured once per device, driver "
+                   "and build, in about a second, and kept. --rates gives others, in GB/s, TFLOP/s and microseconds: "
+                   "vram, product, compute, link, link_unpinned, link_back, link_back_unpinned, dram, dram_shared, "
+                   "disk, cpu, cpu_compute, crossing, step; as vram=448,link=13,compute=15 or as lines of a file. "
+                   "With --vram and the rates vram and link no device is looked at.\n\n" MODEL_TEXT,
+        .tables = {&sto_plan_table, ENGINE_TABLES},
+        .examples = {{"strato plan qwen3-8b.gguf", "on this machine"},
+                     {"strato plan qwen3-8b.gguf --vram 6G --ctx 8192", "if it had 6 GiB"},
+                     {"strato plan --shape 14b:q4_k_m --vram 8G --rates vram=272,link=13,compute=15",
+                      "a card that is not here, a model that is not here"}},
         .exits = "012345",
         .max_models = 1,
     },

@@ -15,6 +15,7 @@ static const struct {
     {"devices", sto_cmd_devices},
     {"info", sto_cmd_info},
     {"logits", sto_cmd_logits},
+    {"plan", sto_cmd_plan},
     {"ppl", sto_cmd_ppl},
     {"run", sto_cmd_run},
     {"template", sto_cmd_template},

@@ -186,6 +186,17 @@ static const struct sto_option sto_bench_table_lines[] = {
 };
 TABLE(sto_bench_table, "Measurement");
 
+static const struct sto_option sto_plan_table_lines[] = {
+    {"--rates", NULL, "LIST|FILE", "rates instead of measured ones, such as vram=300,link=13", STO_OPTION_TEXT,
+     AT(own.rates)},
+    {"--depth", NULL, "N", "tokens in the context that speeds are predicted at", STO_OPTION_U32, AT(own.depth_tokens),
+     RANGE(0, UINT32_MAX), .show_default = true},
+    {"--shape", NULL, "NAME:FORMAT", "a known model's shape: no file needed; see strato help bench", STO_OPTION_TEXT,
+     AT(own.shape)},
+    {"--json", NULL, NULL, "print one JSON object", STO_OPTION_FLAG, AT(own.json)},
+};
+TABLE(sto_plan_table, "Plan");
+
 static const struct sto_option sto_devices_table_lines[] = {
     {"--json", NULL, NULL, "print JSON", STO_OPTION_FLAG, AT(own.json)},
     {"--snapshot", NULL, "N", "print all that the driver says of device N, as a file for tests", STO_OPTION_U32,

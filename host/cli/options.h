@@ -85,6 +85,8 @@ struct sto_command_options {
     int thinking;           /* enum sto_thinking */
     uint32_t thinking_budget; /* --think-budget N; 0: no limit */
     bool fold;
+    const char *rates;      /* --rates FILE|LIST */
+    uint32_t depth_tokens;  /* --depth N */
 };
 enum sto_bench_output { STO_BENCH_MD, STO_BENCH_CSV, STO_BENCH_JSON, STO_BENCH_JSONL };
 enum sto_bench_decode { STO_BENCH_DRAW, STO_BENCH_EVAL };
@@ -140,7 +142,8 @@ struct sto_option_table {
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
     sto_run_table, sto_chat_table, sto_turn_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table,
-    sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table, sto_tune_table;
+    sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table, sto_tune_table,
+    sto_plan_table;
 
 enum { STO_MAX_TABLES = 8 };
 

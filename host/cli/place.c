@@ -1,6 +1,7 @@
 /* A placement's text: LANE, or LANE:FIRST-LAST,LANE:LAYER,... */
 #include "host/cli/place.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/mem.h"
@@ -89,4 +90,23 @@ enum sto_status sto_parse_place(const char *text, uint32_t n_layers, enum sto_la
         *lanes = NULL;
     }
     return status;
+}
+
+void sto_place_text(const enum sto_lane *lanes, uint32_t n_layers, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t first = 0, last; first < n_layers; first = last + 1) {
+        for (last = first; last + 1 < n_layers && lanes[last + 1] == lanes[first];)
+            last++;
+        const char *name = sto_lane_name(lanes[first]), *comma = first > 0 ? "," : "";
+        int n;
+        if (first == 0 && last + 1 == n_layers)
+            n = snprintf(text, size, "%s", name);
+        else if (first == last)
+            n = snprintf(text + used, size - used, "%s%s:%u", comma, name, (unsigned)first);
+        else
+            n = snprintf(text + used, size - used, "%s%s:%u-%u", comma, name, (unsigned)first, (unsigned)last);
+        used += n > 0 && (size_t)n < size - used ? (size_t)n : size - used - 1;
+    }
 }

@@ -10,5 +10,7 @@
  * [n_layers] is the caller's to free with sto_free; NULL after an error. STO_ERR_USAGE says which part is wrong: an
  * unknown lane, a range that is none or beyond the model, a layer named twice. */
 enum sto_status sto_parse_place(const char *text, uint32_t n_layers, enum sto_lane **lanes, struct sto_error *err);
+/* Lanes as such a text, which reads back as the same lanes, within size bytes; what does not fit is cut off. */
+void sto_place_text(const enum sto_lane *lanes, uint32_t n_layers, char *text, size_t size);
 
 #endif

@@ -21,7 +21,8 @@ static void rates_are_read(void **state)
     (void)state;
     assert_int_equal(parse("vram=300,link=13.25", &r, NULL), STO_OK);
     assert_true(r.vram_gb_per_s == 300 && r.link_gb_per_s == 13.25 && r.cpu_gb_per_s == 0);
-    assert_int_equal(parse("# a card\n\n vram = 448 \t# GB/s\r\nlink=.5, crossing=40.,\r\ncompute=22", &r, NULL), STO_OK);
+    const char *lines = "# a card\n\n vram = 448 \t# GB/s\r\nlink=.5, crossing=40.,\r\ncompute=22";
+    assert_int_equal(parse(lines, &r, NULL), STO_OK);
     assert_true(r.vram_gb_per_s == 448 && r.link_gb_per_s == 0.5 && r.crossing_us == 40);
     assert_true(r.compute_tflop_per_s == 22);
     assert_int_equal(parse("", &r, NULL), STO_OK);

@@ -1,0 +1,73 @@
+/* From options to a plan. */
+#include "host/cli/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "host/cli/term.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/os.h"
+
+enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err)
+{
+    char *data = NULL;
+    size_t size = 0;
+    *out = (struct sto_rates){0};
+    if (text == NULL)
+        return STO_OK;
+    if (strchr(text, '=') != NULL && !sto_file_exists(text))
+        return sto_rates_parse("--rates", text, strlen(text), out, err);
+    enum sto_status status = sto_file_read(text, STO_MAX_RATES_BYTES, &data, &size, err);
+    if (status == STO_OK)
+        status = sto_rates_parse(text, data, size, out, err);
+    else
+        sto_error_prefix(err, "--rates");
+    sto_free(data);
+    return status;
+}
+
+enum sto_status sto_cli_plan_params(const struct sto_options *options, struct sto_device *device,
+                                    const struct sto_model *model, const struct sto_rates *given,
+                                    struct sto_model_plan_params *out, struct sto_error *err)
+{
+    *out = (struct sto_model_plan_params){
+        .vram_bytes = options->common.vram_bytes,
+        .ram_bytes = options->common.ram_bytes,
+        .depth_tokens = options->own.depth_tokens,
+        .means = STO_PLAN_MEANS,
+    };
+    (void)model;
+    (void)err;
+    sto_options_engine(options, &out->engine);
+    if (out->vram_bytes == 0)
+        out->vram_bytes = sto_default_budget_bytes(device);
+    if (out->ram_bytes == 0)
+        out->ram_bytes = sto_ram_bytes();
+    sto_rates_merge(&out->rates, given);
+    if (given->cpu_gb_per_s > 0 && (STO_PLAN_MEANS & STO_PLAN_CPU) == 0) {
+        sto_print_message(STO_LOG_WARNING, "this version of strato does not compute layers on the processor: a plan "
+                                           "for one that does");
+        out->means |= STO_PLAN_CPU;
+    }
+    return STO_OK;
+}
+
+void sto_plan_line(const struct sto_model_plan *p, char *text, size_t size)
+{
+    const struct sto_plan_figures *f = &p->figures;
+    const struct sto_plan_share *lanes = f->decode_lanes;
+    const unsigned resident = lanes[STO_LANE_RESIDENT].layers, streamed = lanes[STO_LANE_STREAM].layers;
+    const unsigned cpu = lanes[STO_LANE_CPU].layers;
+    size_t n = (size_t)snprintf(text, size, "%u of %u layers resident", resident, resident + streamed + cpu);
+    if (streamed > 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, ", %u streamed through %u slot%s", streamed,
+                              (unsigned)p->plan.ring_slots, p->plan.ring_slots == 1 ? "" : "s");
+    if (cpu > 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, ", %u on the processor", cpu);
+    if (f->decode.tokens_per_s > 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, "; %.1f tokens/s expected (%s)", f->decode.tokens_per_s,
+                              sto_plan_bind_name(f->decode.bind));
+    if (f->prefill.tokens_per_s > 0 && n < size)
+        (void)snprintf(text + n, size - n, ", prompts %.0f (%s)", f->prefill.tokens_per_s,
+                       sto_plan_bind_name(f->prefill.bind));
+}
