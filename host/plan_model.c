@@ -26,14 +26,13 @@ static struct sto_planner_input input_of(const struct sto_model_plan *p, const s
                                          uint32_t n_layers)
 {
     const struct sto_sizes *s = &p->sizes;
-    const uint64_t outside = s->embedding_bytes + s->output_bytes;
     const uint64_t granule = s->fit.granule_tokens, ctx = (p->ctx_tokens + granule - 1) / granule * granule;
     struct sto_planner_input in = {
         .layer_bytes = s->layer_bytes,
         .n_layers = n_layers,
         .embedding_bytes = s->embedding_bytes,
         .output_bytes = s->output_bytes,
-        .fixed_bytes = p->scratch_bytes + s->fit.weight_bytes - outside,
+        .fixed_bytes = p->scratch_bytes,
         .kv_bytes_per_token = s->kv_bytes_per_token,
         .layer_flops = (double)s->layer_flops,
         .attention_flops = (double)s->attention_flops,
@@ -106,7 +105,7 @@ enum sto_status sto_model_plan_make(const struct sto_model *model, const struct 
     const uint64_t kv = sto_fit_bytes(&(struct sto_fit_input){.kv_bytes_per_token = fit.kv_bytes_per_token,
                                                                .granule_tokens = fit.granule_tokens},
                                       out->ctx_tokens);
-    out->scratch_bytes -= kv;
+    out->scratch_bytes += out->sizes.fit.weight_bytes - out->sizes.embedding_bytes - out->sizes.output_bytes - kv;
     status = plan_layers(out, params, n_layers, err);
     if (status == STO_ERR_NO_FIT)
         status = refuse(out, params, n_layers, err);

@@ -19,7 +19,7 @@ struct sto_model_plan {
     struct sto_plan_figures figures;
     struct sto_sizes sizes;
     uint32_t ctx_tokens;
-    uint64_t scratch_bytes;          /* of the device, beside weights and KV                 */
+    uint64_t scratch_bytes;          /* of the device: norms, scratch, buffers                */
     bool all_resident;
 };
 

@@ -17,12 +17,13 @@ static_assert(sizeof(struct ReadSumArgs) == 24 && sizeof(struct ProbeArgs) == 32
 
 enum { READ, COPY, COPY_KERNEL, FILL, N_KINDS };
 enum { MIN_PASSES = 2, MAX_PASSES = 40, MAX_GROUPS_X = 32768 };
-static const uint64_t MEASURE_NS = 600000000; /* after this no further pass begins */
+static const uint64_t MEASURE_NS = 600000000, GLANCE_NS = 60000000; /* after this no further pass begins */
 
 struct meter {
     struct sto_device *device;
     struct sto_buffer a, b, sums;
     uint64_t bytes;
+    bool glance;
     struct sto_recording *recordings[N_KINDS];
     double best_ns[N_KINDS];
 };
@@ -43,11 +44,12 @@ static uint64_t processor_cache_bytes(void)
     return bytes;
 }
 
-static uint64_t choose_bytes(struct sto_device *device)
+static uint64_t choose_bytes(struct sto_device *device, bool glance)
 {
     const struct sto_device_snapshot *s = sto_device_get_snapshot(device);
     const uint64_t limits[] = {sto_device_free_bytes(device) / 8, s->max_allocation_bytes, s->max_buffer_bytes};
     uint64_t bytes = s->kind == STO_DEVICE_CPU ? processor_cache_bytes() * 9 / 2 : UINT64_C(1) << 30;
+    bytes = glance && bytes > UINT64_C(192) << 20 ? UINT64_C(192) << 20 : bytes;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         bytes = limits[i] < bytes ? limits[i] : bytes;
     return bytes & ~(uint64_t)((1 << 20) - 1);
@@ -102,7 +104,7 @@ static enum sto_status create(struct meter *m, struct sto_error *err)
 {
     static const struct sto_random_block plain = {.block_bytes = 16};
     enum sto_status status;
-    m->bytes = choose_bytes(m->device);
+    m->bytes = choose_bytes(m->device, m->glance);
     if (m->bytes == 0)
         return sto_fail(err, STO_ERR_NO_FIT, "no room on %s to measure its memory", sto_device_name(m->device));
     const uint64_t groups = (m->bytes + bytes_per_read_group(m) - 1) / bytes_per_read_group(m);
@@ -151,16 +153,16 @@ static double rate(const struct meter *m, int kind, double bytes)
     return m->best_ns[kind] > 0.0 ? bytes / m->best_ns[kind] : 0.0;
 }
 
-enum sto_status sto_bandwidth_measure(struct sto_device *device, struct sto_bandwidth *out, struct sto_error *err)
+static enum sto_status measure(struct sto_device *device, bool glance, struct sto_bandwidth *out, struct sto_error *err)
 {
-    struct meter m = {.device = device};
+    struct meter m = {.device = device, .glance = glance};
     *out = (struct sto_bandwidth){0};
     enum sto_status status = create(&m, err);
     const bool is_cpu = sto_device_get_snapshot(device)->kind == STO_DEVICE_CPU;
     const uint64_t begin = sto_now_ns();
     /* The first round makes pages and pipelines, and does not count. */
     for (uint32_t round = 0; status == STO_OK && round <= MAX_PASSES; round++) {
-        if (round > MIN_PASSES && sto_now_ns() - begin > MEASURE_NS)
+        if (round > MIN_PASSES && sto_now_ns() - begin > (glance ? GLANCE_NS : MEASURE_NS))
             break;
         for (int k = 0; k < N_KINDS && status == STO_OK; k++) {
             if (k != COPY_KERNEL || !is_cpu) /* a CPU driver's copy is memcpy */
@@ -180,4 +182,14 @@ enum sto_status sto_bandwidth_measure(struct sto_device *device, struct sto_band
     sto_buffer_destroy(device, &m.b);
     sto_buffer_destroy(device, &m.sums);
     return status;
+}
+
+enum sto_status sto_bandwidth_measure(struct sto_device *device, struct sto_bandwidth *out, struct sto_error *err)
+{
+    return measure(device, false, out, err);
+}
+
+enum sto_status sto_bandwidth_glance(struct sto_device *device, struct sto_bandwidth *out, struct sto_error *err)
+{
+    return measure(device, true, out, err);
 }

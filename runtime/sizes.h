@@ -1,5 +1,5 @@
-/* What a model takes in memory, before anything is made: an engine's sizes without an engine or a device, for planning. A
- * file's header is enough. */
+/* What a model takes in memory, before anything is made: an engine's sizes without an engine or a device, for planning.
+ * A file's header is enough. */
 #ifndef STO_SIZES_H
 #define STO_SIZES_H
 

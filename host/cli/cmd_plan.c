@@ -113,7 +113,7 @@ static enum sto_status plan(const struct sto_options *o, struct sto_error *err)
     if (status == STO_OK && wants_device(o, &given))
         status = sto_device_open(&device_params, &callbacks, &device, err);
     if (status == STO_OK)
-        status = sto_cli_plan_params(o, device, model, &given, &params, err);
+        status = sto_cli_plan_params(o, device, model, &given, UINT64_MAX, &params, err);
     sto_term_clear();
     if (status == STO_OK)
         status = report(o, model, device, &params, err);

@@ -7,6 +7,7 @@
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/probe.h"
 
 enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err)
 {
@@ -27,7 +28,7 @@ enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, stru
 }
 
 enum sto_status sto_cli_plan_params(const struct sto_options *options, struct sto_device *device,
-                                    const struct sto_model *model, const struct sto_rates *given,
+                                    const struct sto_model *model, const struct sto_rates *given, uint64_t room_bytes,
                                     struct sto_model_plan_params *out, struct sto_error *err)
 {
     *out = (struct sto_model_plan_params){
@@ -36,19 +37,81 @@ enum sto_status sto_cli_plan_params(const struct sto_options *options, struct st
         .depth_tokens = options->own.depth_tokens,
         .means = STO_PLAN_MEANS,
     };
-    (void)model;
-    (void)err;
+    struct sto_sizes sizes;
     sto_options_engine(options, &out->engine);
     if (out->vram_bytes == 0)
         out->vram_bytes = sto_default_budget_bytes(device);
     if (out->ram_bytes == 0)
         out->ram_bytes = sto_ram_bytes();
+    enum sto_status status = sto_sizes_of(model, &out->engine, &sizes, err);
+    if (status != STO_OK)
+        return status;
+    if (device != NULL)
+        status = sto_probe_rates(device, sizes.type_bytes, room_bytes, &out->rates, err);
+    sto_sizes_free(&sizes);
+    if (status != STO_OK)
+        return status;
     sto_rates_merge(&out->rates, given);
     if (given->cpu_gb_per_s > 0 && (STO_PLAN_MEANS & STO_PLAN_CPU) == 0) {
         sto_print_message(STO_LOG_WARNING, "this version of strato does not compute layers on the processor: a plan "
                                            "for one that does");
         out->means |= STO_PLAN_CPU;
     }
+    return STO_OK;
+}
+
+/* All layers on the device, beside the context that was asked for or any. */
+static enum sto_status all_fit(const struct sto_model *model, const struct sto_engine_params *params,
+                               uint64_t vram_bytes, bool *fits, struct sto_error *err)
+{
+    struct sto_sizes sizes;
+    struct sto_error ignored;
+    uint32_t ctx;
+    const enum sto_status status = sto_sizes_of(model, params, &sizes, err);
+    if (status != STO_OK)
+        return status;
+    sizes.fit.available_bytes = vram_bytes;
+    for (uint32_t l = 0; l < model->h.n_layers; l++)
+        sizes.fit.weight_bytes += sizes.layer_bytes[l];
+    *fits = sto_fit_context(&sizes.fit, &ctx, &ignored) != STO_ERR_NO_FIT;
+    sto_sizes_free(&sizes);
+    return STO_OK;
+}
+
+enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct sto_device *device,
+                                    const struct sto_model *model, struct sto_engine_params *params,
+                                    struct sto_model_plan *plan, bool *planned, struct sto_error *err)
+{
+    const uint64_t vram = params->vram_bytes > 0 ? params->vram_bytes : sto_default_budget_bytes(device);
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    const struct sto_rates none = {0};
+    struct sto_model_plan_params how;
+    struct sto_error why;
+    char line[256];
+    bool fits = true;
+    *planned = false;
+    enum sto_status status = all_fit(model, params, vram, &fits, err);
+    if (status != STO_OK || fits)
+        return status;
+    if ((status = sto_cli_plan_params(options, device, model, &none, vram, &how, err)) != STO_OK)
+        return status;
+    how.engine = *params;
+    how.vram_bytes = vram;
+    how.ram_bytes = options->common.ram_bytes; /* without it, what the system gives */
+    status = sto_model_plan_make(model, &how, plan, &why);
+    if (status == STO_ERR_NO_FIT && how.ram_bytes > 0) {
+        *err = why;
+        return status;
+    }
+    if (status != STO_OK)
+        return STO_OK;
+    *planned = true;
+    params->lanes = plan->plan.decode;
+    params->ring_slots = plan->plan.ring_slots;
+    params->ctx_tokens = plan->ctx_tokens;
+    params->vram_bytes = vram;
+    sto_plan_line(plan, line, sizeof line);
+    callbacks.log(callbacks.user, STO_LOG_INFO, line);
     return STO_OK;
 }
 

@@ -9,10 +9,17 @@
 enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err);
 
 /* Everything that a plan rests on, from the options and the device (NULL: there is none, and options give what is
- * needed). `given` are the rates of --rates. */
+ * needed). `given` are the rates of --rates, room_bytes what measuring others may take (runtime/probe.h). */
 enum sto_status sto_cli_plan_params(const struct sto_options *options, struct sto_device *device,
-                                    const struct sto_model *model, const struct sto_rates *given,
+                                    const struct sto_model *model, const struct sto_rates *given, uint64_t room_bytes,
                                     struct sto_model_plan_params *out, struct sto_error *err);
+
+/* For an engine of a model that does not fit on the device: a plan, and *params changed to carry it out: lanes (which
+ * *plan owns), ring, context and budget. Where all layers fit nothing is measured and nothing changes: *planned is
+ * false, as it is where there is no plan, which the engine then says better. */
+enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct sto_device *device,
+                                    const struct sto_model *model, struct sto_engine_params *params,
+                                    struct sto_model_plan *plan, bool *planned, struct sto_error *err);
 
 /* "30 of 36 layers resident, 6 streamed through 2 slots; 37.2 tokens/s expected (link)" */
 void sto_plan_line(const struct sto_model_plan *plan, char *text, size_t size);

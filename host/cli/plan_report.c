@@ -76,10 +76,16 @@ static void print_memory(const struct sto_plan_report *r)
         print_row("read from disk", "", f->disk_bytes, "in each pass");
 }
 
+/* Three figures. */
+static int decimals(double tokens_per_s)
+{
+    return tokens_per_s < 10 ? 2 : tokens_per_s < 100 ? 1 : 0;
+}
+
 static void print_speed(const char *what, const struct sto_prediction *t, const char *more)
 {
     if (t->seconds > 0)
-        (void)printf("  %-20s %20.*f  limited by %s%s\n", what, t->tokens_per_s < 100 ? 1 : 0, t->tokens_per_s,
+        (void)printf("  %-20s %20.*f  limited by %s%s\n", what, decimals(t->tokens_per_s), t->tokens_per_s,
                      sto_plan_bind_name(t->bind), more);
     else
         (void)printf("  %-20s %20s  a rate for it is not known (compute)\n", what, "?");
@@ -92,10 +98,11 @@ static void print_alternatives(const struct sto_plan_report *r)
     for (uint32_t i = 0; i < r->n_alternatives; i++) {
         const struct sto_plan_alternative *a = &r->alternatives[i];
         if (a->fits)
-            (void)printf("  %-20s %9u %9u %9.1f %10.0f\n", a->what,
+            (void)printf("  %-20s %9u %9u %9.*f %10.*f\n", a->what,
                          (unsigned)a->figures.decode_lanes[STO_LANE_RESIDENT].layers,
-                         (unsigned)a->figures.decode_lanes[STO_LANE_STREAM].layers, a->figures.decode.tokens_per_s,
-                         a->figures.prefill.tokens_per_s);
+                         (unsigned)a->figures.decode_lanes[STO_LANE_STREAM].layers,
+                         decimals(a->figures.decode.tokens_per_s), a->figures.decode.tokens_per_s,
+                         decimals(a->figures.prefill.tokens_per_s), a->figures.prefill.tokens_per_s);
         else
             (void)printf("  %-20s does not fit\n", a->what);
     }

@@ -6,6 +6,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/place.h"
+#include "host/cli/plan.h"
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
@@ -27,13 +28,19 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
 {
     const struct sto_callbacks callbacks = sto_term_callbacks();
     struct sto_engine_params with_lanes = *params;
+    struct sto_model_plan plan = {0};
     enum sto_lane *lanes = NULL;
+    bool planned = false;
     enum sto_status status = STO_OK;
     if (options->common.place != NULL)
         status = sto_parse_place(options->common.place, sto_model_n_layers(stack->model), &lanes, err);
     with_lanes.lanes = lanes;
+    if (status == STO_OK && options->common.place == NULL && stack->device != NULL)
+        status = sto_cli_plan_engine(options, stack->device, stack->model, &with_lanes, &plan, &planned, err);
     if (status == STO_OK)
         status = sto_engine_create(stack->device, stack->model, &with_lanes, &callbacks, &stack->engine, err);
+    if (planned)
+        sto_model_plan_free(&plan);
     sto_free(lanes);
     sto_term_clear();
     if (status != STO_OK)

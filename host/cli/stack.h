@@ -20,8 +20,9 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
                                void (*change)(const struct sto_options *options, const struct sto_model *model,
                                               struct sto_engine_params *params),
                                struct sto_error *err);
-/* The engine alone, for commands that open device and model themselves: params, with the lanes that --place asks for.
- * Says how much is streamed where nobody asked for it. Fills in stack->engine and stack->info. */
+/* The engine alone, for commands that open device and model themselves: params, with the lanes that --place asks for,
+ * or those of a plan where the model does not fit. Says how much is streamed where nobody asked for it. Fills in
+ * stack->engine and stack->info. */
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err);
 /* What computes, for people: the device's name, or "the processor (avx2, 4 threads)". Lives as long as the stack. */

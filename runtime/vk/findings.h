@@ -9,6 +9,7 @@
 #ifndef STO_VK_FINDINGS_H
 #define STO_VK_FINDINGS_H
 
+#include "runtime/rates.h"
 #include "runtime/vk/device_plan.h"
 
 enum sto_verdict { STO_UNTESTED, STO_RIGHT, STO_WRONG };
@@ -29,6 +30,11 @@ struct sto_findings {
     struct {
         double few, many;         /* columns: time with 8-bit activations over that with float products; 0: not known */
     } q8[STO_TYPE_COUNT];
+    struct sto_rates rates;       /* of the machine, by runtime/probe.h; those of products are in: */
+    struct {
+        double gb_per_s;          /* one column: weights read; 0: not measured   */
+        double tflop_per_s;       /* many columns                                */
+    } products[STO_TYPE_COUNT];
 };
 
 /* A kernel that takes longer than its rival by this much is set aside; 8-bit activations become the default where they
@@ -67,8 +73,8 @@ enum { STO_MAX_FINDINGS_BYTES = 256 << 10 };
 enum sto_status sto_findings_parse(const char *name, const char *text, size_t size,
                                    const struct sto_findings_owner *owner, struct sto_findings *out,
                                    struct sto_error *err);
-/* What is written reads back equal, but for digits: ratios have three decimals. Writes at most size bytes including the
- * NUL; returns the length that it needs. */
+/* What is written reads back equal, but for digits: ratios have three decimals, rates six. Writes at most size bytes
+ * including the NUL; returns the length that it needs. */
 size_t sto_findings_print(const struct sto_findings *findings, const struct sto_findings_owner *owner, char *text,
                           size_t size);
 

@@ -10,6 +10,8 @@
  *   slower matmul_f16_q4_k 1310 matmul_q4_k                    time over the rival's, in thousandths
  *   tune matvec_q4_k 1270 32 32 4 8                            gain in thousandths, constants
  *   q8 Q4_K 910 1400                                           few columns, many columns, in thousandths
+ *   rate link 13200000                                         in millionths of the units of runtime/rates.h
+ *   product Q4_K 241000000 18400000                            one column: GB/s, many: TFLOP/s, in millionths
  *   end
  *
  * Whole numbers alone, so no locale matters. Words are parted by one blank; anything else is damage. */
@@ -174,13 +176,53 @@ static enum sto_status read_tune(struct reader *r)
     return STO_OK;
 }
 
-static enum sto_status read_q8(struct reader *r)
+static bool take_type(struct reader *r, uint32_t *type)
 {
     const struct sto_view name = take_word(r);
+    *type = 0;
+    while (*type < STO_TYPE_COUNT && !sto_view_equals(name, sto_type_name((enum sto_type)*type)))
+        *type += 1;
+    return *type < STO_TYPE_COUNT;
+}
+
+/* In millionths, above 0. */
+static bool take_rate(struct reader *r, double *out)
+{
+    uint64_t v = 0;
+    const bool ok = take_number(r, UINT64_C(1000000000000), &v);
+    *out = (double)v / 1e6;
+    return ok && v > 0;
+}
+
+static enum sto_status read_rate(struct reader *r)
+{
+    const struct sto_view name = take_word(r);
+    struct sto_rate_info info;
+    double value;
+    size_t i = 0;
+    while (sto_rate_at(i, &info) && !sto_view_equals(name, info.name))
+        i++;
+    if (!sto_rate_at(i, &info) || !take_rate(r, &value) || r->line.size != 0)
+        return damaged(r, "no rate");
+    sto_rate_set(&r->out->rates, i, value);
+    return STO_OK;
+}
+
+static enum sto_status read_product(struct reader *r)
+{
     uint32_t type = 0;
-    while (type < STO_TYPE_COUNT && !sto_view_equals(name, sto_type_name((enum sto_type)type)))
-        type++;
-    if (type == STO_TYPE_COUNT || !take_ratio(r, &r->out->q8[type].few) ||
+    double few, many;
+    if (!take_type(r, &type) || !take_rate(r, &few) || !take_rate(r, &many) || r->line.size != 0)
+        return damaged(r, "no rates of a format");
+    r->out->products[type].gb_per_s = few;
+    r->out->products[type].tflop_per_s = many;
+    return STO_OK;
+}
+
+static enum sto_status read_q8(struct reader *r)
+{
+    uint32_t type = 0;
+    if (!take_type(r, &type) || !take_ratio(r, &r->out->q8[type].few) ||
         !take_ratio(r, &r->out->q8[type].many) || r->line.size != 0)
         return damaged(r, "no comparison of formats");
     return STO_OK;
@@ -197,6 +239,10 @@ static enum sto_status read_line(struct reader *r)
         return read_tune(r);
     if (sto_view_equals(word, "q8"))
         return read_q8(r);
+    if (sto_view_equals(word, "rate"))
+        return read_rate(r);
+    if (sto_view_equals(word, "product"))
+        return read_product(r);
     if (sto_view_equals(word, "tested"))
         return read_time(r, &r->out->tested_at);
     if (sto_view_equals(word, "tuned"))
@@ -269,6 +315,31 @@ static double known(double ratio)
     return ratio > 0 && ratio < 0.001 ? 0.001 : ratio;
 }
 
+static void put_rate(struct writer *w, double rate)
+{
+    put(w, " %" PRIu64, rate < 1e6 ? (uint64_t)(rate * 1e6 + 0.5) : UINT64_C(1000000000000));
+}
+
+static void put_rates(struct writer *w, const struct sto_findings *f)
+{
+    struct sto_rate_info info;
+    for (size_t i = 0; sto_rate_at(i, &info); i++) {
+        if (sto_rate_get(&f->rates, i) >= 1e-6) {
+            put(w, "rate %s", info.name);
+            put_rate(w, sto_rate_get(&f->rates, i));
+            put(w, "\n");
+        }
+    }
+    for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
+        if (f->products[t].gb_per_s >= 1e-6 && f->products[t].tflop_per_s >= 1e-6) {
+            put(w, "product %s", sto_type_name((enum sto_type)t));
+            put_rate(w, f->products[t].gb_per_s);
+            put_rate(w, f->products[t].tflop_per_s);
+            put(w, "\n");
+        }
+    }
+}
+
 static void put_kernel(struct writer *w, enum sto_kernel kernel, const struct sto_kernel_finding *f)
 {
     const char *name = sto_kernel_get(kernel)->name;
@@ -313,6 +384,7 @@ size_t sto_findings_print(const struct sto_findings *f, const struct sto_finding
             put(&w, "\n");
         }
     }
+    put_rates(&w, f);
     put(&w, "end\n");
     return w.used;
 }

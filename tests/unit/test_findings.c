@@ -283,6 +283,9 @@ static void find_some_of_everything(void)
     find_tuning(STO_KERNEL_matvec_q4_k)->values[2] = 4;
     findings.q8[STO_TYPE_Q4_K].few = 0.875;
     findings.q8[STO_TYPE_Q4_K].many = 1.5;
+    findings.rates = (struct sto_rates){.vram_gb_per_s = 448.125, .link_gb_per_s = 13, .crossing_us = 0.000001};
+    findings.products[STO_TYPE_Q6_K].gb_per_s = 371.5;
+    findings.products[STO_TYPE_Q6_K].tflop_per_s = 0.000325;
 }
 
 static void what_is_written_reads_back(void **state)
@@ -304,6 +307,11 @@ static void what_is_written_reads_back(void **state)
         assert_int_equal(a->rival, b->rival);
     }
     assert_true(fabs(back.q8[STO_TYPE_Q4_K].few - 0.875) < 1e-9 && fabs(back.q8[STO_TYPE_Q4_K].many - 1.5) < 1e-9);
+    for (size_t i = 0; i < sizeof back.rates / sizeof(double); i++)
+        assert_true(fabs(sto_rate_get(&back.rates, i) - sto_rate_get(&findings.rates, i)) < 1e-9);
+    for (uint32_t t = 0; t < STO_TYPE_COUNT; t++)
+        assert_true(fabs(back.products[t].gb_per_s - findings.products[t].gb_per_s) < 1e-9 &&
+                    fabs(back.products[t].tflop_per_s - findings.products[t].tflop_per_s) < 1e-9);
     char small[40];
     memset(small, 'x', sizeof small);
     assert_int_equal(sto_findings_print(&findings, &owner, small, sizeof small), strlen(text));
@@ -371,6 +379,13 @@ static void bad_lines_are_named(void **state)
     expect_refused("tune matvec_q4_k 1000 99999999999999999999 32 2 8", "as many constants");
     expect_refused("q8 Q9_K 1 1", "no comparison");
     expect_refused("q8 Q4_K 1", "no comparison");
+    expect_refused("rate speed 5", "no rate");
+    expect_refused("rate link 0", "no rate");
+    expect_refused("rate link 1000000000001", "no rate");
+    expect_refused("rate link 5 5", "no rate");
+    expect_refused("product Q9_K 5 5", "no rates of a format");
+    expect_refused("product Q4_K 5", "no rates of a format");
+    expect_refused("product Q4_K 5 0", "no rates of a format");
     expect_refused("tested yesterday", "no time");
     expect_refused("", "not a line");
     expect_refused("kernel  rmsnorm right 0", "no such kernel");
