@@ -44,14 +44,15 @@ def figures_add_up():
         check(abs(parts - p["device_bytes"]) < 8192 and p["device_bytes"] <= gib << 30, "device bytes: %s" % p)
         check(p["host_bytes"] == lanes["stream"]["bytes"], "host bytes")
         check(p["decode"]["tokens_per_s"] >= before, "slower with more memory")
-        check(p["decode_full"]["tokens_per_s"] < p["decode"]["tokens_per_s"], "a full context costs nothing")
+        check(p["decode_full"]["tokens_per_s"] <= p["decode"]["tokens_per_s"], "a full context is faster")
         before = p["decode"]["tokens_per_s"]
         for other in p["with"]:
             if other["what"] == "1 GiB more" and gib < 6:
                 again = plan("--shape", "8b:q4_k_m", "--vram", "%dG" % (gib + 1), "--ctx", p["ctx_tokens"], *CARD,
                              env=env)
                 check(again["decode"]["tokens_per_s"] == other["decode"]["tokens_per_s"], "1 GiB more is another plan")
-    # All resident: 4.68 GB at 300 GB/s.
+    # All resident: 4.68 GB at 300 GB/s; the KV cache is read besides.
+    check(p["decode_full"]["tokens_per_s"] < p["decode"]["tokens_per_s"], "a full context costs nothing")
     check(lanes["stream"]["layers"] == 0 and 61 < before < 66, "all resident: %s tokens/s" % before)
     check(p["decode"]["limited_by"] == "device memory" and p["prefill"]["limited_by"] == "device arithmetic", "limits")
 
