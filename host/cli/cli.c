@@ -40,11 +40,25 @@ bool sto_cli_parse(int argc, char **argv, struct sto_options *options, int *exit
         *exit_code = sto_cli_fail(&told);
         return false;
     }
+    if (options->common.sim != NULL) {
+        *exit_code = sto_cli_fail(&(struct sto_error){
+            .status = STO_ERR_USAGE, .message = "--sim: this version of strato does not simulate rates"});
+        return false;
+    }
     if (options->help) {
         sto_print_command_help(stdout, command, true, sto_terminal_columns(STO_STDOUT));
         *exit_code = sto_cli_finish();
         return false;
     }
+    return true;
+}
+
+bool sto_cli_begin(int argc, char **argv, struct sto_options *options, int *exit_code)
+{
+    if (!sto_cli_parse(argc, argv, options, exit_code))
+        return false;
+    sto_term_start(options->common.quiet, options->common.verbose);
+    sto_cli_on_interrupt(NULL, NULL);
     return true;
 }
 

@@ -52,6 +52,8 @@ void sto_print_overview(FILE *out, bool (*available)(const char *name), unsigned
 /* Reads the options of the command that argv[0] names. False: the command is to return *exit_code; help or an error
  * has been printed. */
 bool sto_cli_parse(int argc, char **argv, struct sto_options *options, int *exit_code);
+/* The same for commands that take a while: from here on -q and -v hold, and Ctrl-C is a request. */
+bool sto_cli_begin(int argc, char **argv, struct sto_options *options, int *exit_code);
 
 /* 0 done; 1 failed while running, cancelled, device lost; 2 wrong usage; 3 the model file is damaged or unsupported;
  * 4 no usable device; 5 it does not fit. */

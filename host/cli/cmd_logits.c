@@ -88,10 +88,8 @@ int sto_cmd_logits(int argc, char **argv)
     struct job j = {.options = &options};
     struct sto_error err = {0};
     int code;
-    if (!sto_cli_parse(argc, argv, &options, &code))
+    if (!sto_cli_begin(argc, argv, &options, &code))
         return code;
-    sto_term_start(options.common.quiet, options.common.verbose);
-    sto_cli_on_interrupt(NULL, NULL);
     const enum sto_status status = run(&j, &err);
     sto_session_destroy(j.session);
     sto_stack_close(&j.stack);

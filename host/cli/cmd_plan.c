@@ -127,10 +127,8 @@ int sto_cmd_plan(int argc, char **argv)
     struct sto_options options;
     struct sto_error err = {0};
     int code;
-    if (!sto_cli_parse(argc, argv, &options, &code))
+    if (!sto_cli_begin(argc, argv, &options, &code))
         return code;
-    sto_term_start(options.common.quiet, options.common.verbose);
-    sto_cli_on_interrupt(NULL, NULL);
     const enum sto_status status = plan(&options, &err);
     return status == STO_OK ? sto_cli_finish() : sto_cli_fail(&err);
 }

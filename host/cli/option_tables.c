@@ -67,7 +67,7 @@ static const struct sto_option sto_study_table_lines[] = {
      RANGE(1, 64)},
     {"--copy", NULL, "BODY", "how they get there: by a queue of their own, by the host, or among the kernels",
      STO_OPTION_CHOICE, AT(common.copy), .choices = copy_choices, .show_default = true},
-    {"--sim", NULL, "FILE", "simulated rates of a device", STO_OPTION_TEXT, AT(common.sim)},
+    {"--sim", NULL, "FILE", "simulated rates of a device (not in this version)", STO_OPTION_TEXT, AT(common.sim)},
     {"--validation", NULL, NULL, "Vulkan validation layers with synchronisation checks", STO_OPTION_FLAG,
      AT(common.validation)},
     {"--subgroup", NULL, "N", "subgroup size instead of the planned one", STO_OPTION_U32, AT(common.subgroup_size),

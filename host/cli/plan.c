@@ -93,8 +93,15 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     enum sto_status status = all_fit(model, params, vram, &fits, err);
     if (status != STO_OK || fits)
         return status;
-    if ((status = sto_cli_plan_params(options, device, model, &none, vram, &how, err)) != STO_OK)
+    status = sto_cli_plan_params(options, device, model, &none, vram, &how, &why);
+    if (status == STO_ERR_NO_FIT) { /* measuring takes memory that running need not have */
+        sto_print_message(STO_LOG_WARNING, why.message);
+        return STO_OK;
+    }
+    if (status != STO_OK) {
+        *err = why;
         return status;
+    }
     how.engine = *params;
     how.vram_bytes = vram;
     how.ram_bytes = options->common.ram_bytes; /* without it, what the system gives */

@@ -88,22 +88,30 @@ INLINE void tile_q8(const struct sto_cpu_product *p, const struct panel *w, uint
     }
 }
 
+/* TILE(i, c, ROWS, COLS) for rows i of n_rows and all columns c of p: whole tiles, then what is left of either. */
+#define OVER_TILES(p, n_rows, TILE)                                                                              \
+    do {                                                                                                         \
+        uint32_t c = 0;                                                                                          \
+        for (; c + TILE_COLS <= (p)->n_cols; c += TILE_COLS) {                                                   \
+            uint32_t i = 0;                                                                                      \
+            for (; i + TILE_ROWS <= (n_rows); i += TILE_ROWS)                                                    \
+                TILE(i, c, TILE_ROWS, TILE_COLS);                                                                \
+            for (; i < (n_rows); i++)                                                                            \
+                TILE(i, c, 1, TILE_COLS);                                                                        \
+        }                                                                                                        \
+        for (; c < (p)->n_cols; c++) {                                                                           \
+            for (uint32_t i = 0; i < (n_rows); i++)                                                              \
+                TILE(i, c, 1, 1);                                                                                \
+        }                                                                                                        \
+    } while (0)
+
 /* All columns for n_rows rows from r, whose panels lie in w. */
 static void block_q8(const struct sto_cpu_product *p, const struct panel *w, uint32_t at, uint32_t n, uint32_t r,
                      uint32_t n_rows)
 {
-    uint32_t c = 0;
-    for (; c + TILE_COLS <= p->n_cols; c += TILE_COLS) {
-        uint32_t i = 0;
-        for (; i + TILE_ROWS <= n_rows; i += TILE_ROWS)
-            tile_q8(p, w + i * STO_CPU_BLOCK_PANELS, at, n, r + i, c, TILE_ROWS, TILE_COLS);
-        for (; i < n_rows; i++)
-            tile_q8(p, w + i * STO_CPU_BLOCK_PANELS, at, n, r + i, c, 1, TILE_COLS);
-    }
-    for (; c < p->n_cols; c++) {
-        for (uint32_t i = 0; i < n_rows; i++)
-            tile_q8(p, w + i * STO_CPU_BLOCK_PANELS, at, n, r + i, c, 1, 1);
-    }
+#define TILE(i, c, ROWS, COLS) tile_q8(p, w + (i) * STO_CPU_BLOCK_PANELS, at, n, r + (i), c, ROWS, COLS)
+    OVER_TILES(p, n_rows, TILE);
+#undef TILE
 }
 
 INLINE uint32_t least(uint32_t a, uint32_t b)
@@ -266,18 +274,9 @@ static void block_f32(const struct sto_cpu_product *p, const float *w, uint32_t 
                       uint32_t n_rows)
 {
     const size_t stride = STO_CPU_BLOCK_PANELS * STO_CPU_PANEL;
-    uint32_t c = 0;
-    for (; c + TILE_COLS <= p->n_cols; c += TILE_COLS) {
-        uint32_t i = 0;
-        for (; i + TILE_ROWS <= n_rows; i += TILE_ROWS)
-            tile_f32(p, w + i * stride, at, n, r + i, c, TILE_ROWS, TILE_COLS);
-        for (; i < n_rows; i++)
-            tile_f32(p, w + i * stride, at, n, r + i, c, 1, TILE_COLS);
-    }
-    for (; c < p->n_cols; c++) {
-        for (uint32_t i = 0; i < n_rows; i++)
-            tile_f32(p, w + i * stride, at, n, r + i, c, 1, 1);
-    }
+#define TILE(i, c, ROWS, COLS) tile_f32(p, w + (i) * stride, at, n, r + (i), c, ROWS, COLS)
+    OVER_TILES(p, n_rows, TILE);
+#undef TILE
 }
 
 INLINE void floats_of_panel(float *dst, const struct panel *p, uint32_t n)

@@ -149,4 +149,9 @@ def a_full_disk_under_the_cache_is_a_warning():
         subprocess.run(["umount", small])
 
 
+@test
+def what_does_nothing_yet_is_refused():
+    expect_error(strato("run", DEMO, "-p", "x", "--sim", "rates.txt"), 2, "--sim")
+
+
 sys.exit(main())

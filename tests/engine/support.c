@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/vk/device.h"
+#include "tests/support/expected.h"
 
 static void keep_log(void *user, enum sto_log_level level, const char *line)
 {
@@ -62,4 +63,16 @@ float *sto_test_logits(struct sto_test_device *t, const char *path, const struct
     if (err.status != STO_OK)
         fail_msg("%s", err.message);
     return logits;
+}
+
+bool sto_test_model_path(const char *folder, const char *model, char *path, size_t size)
+{
+    if (strcmp(folder, "formats") == 0)
+        return sto_reference_path(path, size, folder, model, ".gguf");
+    const char *made = getenv("STRATO_FAMILIES");
+    (void)snprintf(path, size, "%s/%s.gguf", made != NULL ? made : "", model);
+    FILE *f = fopen(path, "rb");
+    if (f != NULL)
+        (void)fclose(f);
+    return f != NULL;
 }

@@ -20,4 +20,8 @@ void sto_test_device_close(struct sto_test_device *t);
 float *sto_test_logits(struct sto_test_device *t, const char *path, const struct sto_engine_params *params,
                        const uint32_t *tokens, size_t n);
 
+/* The file of a model of the reference data ("formats", "families"; those of families are made by a script first).
+ * False: it is not there. */
+bool sto_test_model_path(const char *folder, const char *model, char *path, size_t size);
+
 #endif

@@ -53,19 +53,6 @@ struct model_case {
 
 static struct sto_test_device devices[PATH_COUNT];
 
-/* False: the reference data (or what a script makes of it) is not there. */
-static bool model_path(const struct model_case *c, char *path, size_t size)
-{
-    if (strcmp(c->folder, "formats") == 0)
-        return sto_reference_path(path, size, "formats", c->model, ".gguf");
-    const char *made = getenv("STRATO_FAMILIES");
-    (void)snprintf(path, size, "%s/%s.gguf", made != NULL ? made : "", c->model);
-    FILE *f = fopen(path, "rb");
-    if (f != NULL)
-        (void)fclose(f);
-    return f != NULL;
-}
-
 static void check_batches(const struct model_case *c, const char *path, const struct sto_expected *e)
 {
     static const uint32_t batches[] = {0, 1, 7};
@@ -105,7 +92,7 @@ static void check_model(void **state)
     const struct model_case *c = *state;
     struct sto_expected e = {0};
     char path[1024], why[256] = "";
-    if (!model_path(c, path, sizeof path))
+    if (!sto_test_model_path(c->folder, c->model, path, sizeof path))
         skip();
     if (!sto_expected_load(&e, c->folder, c->model, why, sizeof why))
         fail_msg("%s: %s", c->name, why);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host/plan_time.h"
 #include "host/planner.h"
 
 enum { MAX_LAYERS = 1024, ALL_MEANS = 31 };
@@ -408,6 +409,26 @@ static void the_ring_is_played_through(void **state)
 }
 
 /* What make says of its plan, predict says too. */
+/* Two streamed layers share a slot, and a layer is on the processor. The first copy waits for nothing but the second's
+ * kernels; the second waits for those of the first: 1 + 10 + 1, and then the longer of a copy (10) and the detour over
+ * the processor (6 + 1 + 6). The formula alone says 20, which are the copies. */
+static void crossings_are_played_through(void **state)
+{
+    (void)state;
+    static const enum sto_lane lanes[] = {STO_LANE_STREAM, STO_LANE_STREAM, STO_LANE_CPU};
+    uint64_t bytes[] = {1, 1, 1};
+    double device_s[] = {1, 1, 1}, cpu_s[] = {1, 1, 1}, copy_s[] = {10, 10, 10};
+    const struct sto_planner_input in = {.n_layers = 3};
+    const struct plan_phase phase = {.in = &in, .n_items = 3, .tokens = 1, .bytes = bytes, .device_s = device_s,
+                                     .cpu_s = cpu_s, .copy_s = copy_s, .crossing_s = 6, .known = true, .overlap = true};
+    const struct plan_lanes split = {.items = lanes, .slots = 1};
+    struct sto_prediction t;
+    assert_true(fabs(plan_time_bound(&phase, &split, &t) - 20) < 1e-9);
+    plan_time(&phase, &split, &t);
+    assert_true(fabs(t.seconds - (1 + 10 + 1 + 13)) < 1e-9);
+    assert_int_equal(t.bind, STO_BIND_RING);
+}
+
 static void predictions_agree(void **state)
 {
     struct planned p, again;
@@ -515,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_program_is_planned_for_as_it_is),
         cmocka_unit_test(large_batches_hide_copies),
         cmocka_unit_test(the_ring_is_played_through),
+        cmocka_unit_test(crossings_are_played_through),
         cmocka_unit_test(predictions_agree),
         cmocka_unit_test(hostile_sizes_are_answered),
         cmocka_unit_test(the_longest_model_is_planned),
