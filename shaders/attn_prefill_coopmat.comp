@@ -203,17 +203,20 @@ void attend()
         barrier();
         stage(t0, begin, end);
         barrier();
-        [[unroll]] for (uint j = 0u; j < TOKENS / N; j++) {
-            SUMS s = SUMS(0.0);
-            [[unroll]] for (uint d = 0u; d < DEPTH; d++) {
+        SUMS s[TOKENS / N];
+        [[unroll]] for (uint j = 0u; j < TOKENS / N; j++)
+            s[j] = SUMS(0.0);
+        [[unroll]] for (uint d = 0u; d < DEPTH; d++) {
+            if (HOLD == 0u)
+                coopMatLoad(q[d], q_tile, own * PITCH + d * K / 4u, PITCH, gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint j = 0u; j < TOKENS / N; j++) {
                 RIGHT k;
-                if (HOLD == 0u)
-                    coopMatLoad(q[d], q_tile, own * PITCH + d * K / 4u, PITCH, gl_CooperativeMatrixLayoutRowMajor);
                 coopMatLoad(k, kv_tile, j * N * PITCH + d * K / 4u, PITCH, gl_CooperativeMatrixLayoutColumnMajor);
-                s = coopMatMulAdd(q[d], k, s);
+                s[j] = coopMatMulAdd(q[d], k, s[j]);
             }
-            coopMatStore(s, s_tile, own * S_PITCH + j * N / 4u, S_PITCH, gl_CooperativeMatrixLayoutRowMajor);
         }
+        [[unroll]] for (uint j = 0u; j < TOKENS / N; j++)
+            coopMatStore(s[j], s_tile, own * S_PITCH + j * N / 4u, S_PITCH, gl_CooperativeMatrixLayoutRowMajor);
         subgroupBarrier();
         const float factor = softmax(t0, maximum, sum);
         const bool raised = subgroupMin(factor) < 1.0;

@@ -33,6 +33,8 @@ const uint COLS = SIDE * TN * N;
 const uint SUMS = TM * TN;
 const uint DEPTH = 32u;
 const uint PITCH = DEPTH / 4u + 2u; // of a row in shared memory, in units of four: rows then lie in different banks
+const uint X_LOADS = SHARES * COLS * DEPTH / 4u;
+const uint AT_ONCE = SUBGROUP < 16u ? 4u : 8u; // loads of x under way: more, and 8 lanes (Intel) run out of registers
 #include "lib/mat.glsl"
 
 shared f16vec4 w_tile[SHARES * ROWS * PITCH]; // [SHARES, ROWS, DEPTH]
@@ -42,6 +44,14 @@ shared float y_tile[SUBGROUPS * M * N];      // [SUBGROUPS, N, M]
 f16vec4 to_tile(vec4 v)
 {
     return f16vec4(clamp(v, -65504.0, 65504.0));
+}
+
+// Element u of x_tile, four wide.
+void put_x(uint u, uint b0, uint last, uint col0)
+{
+    const uint c = u / (DEPTH / 4u), e = u % (DEPTH / 4u), b = b0 + c / COLS;
+    const uint col = min(col0 + c % COLS, args.n_cols - 1u);
+    x_tile[c * PITCH + e] = SHARES == 1u || b <= last ? to_tile(load_x(col, b * DEPTH + 4u * e)) : f16vec4(0.0);
 }
 
 // Blocks [b0, b0 + SHARES); those beyond the last are the last one times zeros.
@@ -55,10 +65,14 @@ void load_tiles(uint64_t base, uint b0, uint row0, uint col0)
         BLOCK_UNROLL for (uint i = 0u; i < DEPTH / 4u; i++)
             w_tile[r * PITCH + i] = to_tile(block_values(k, i));
     }
-    for (uint u = gl_LocalInvocationIndex; u < SHARES * COLS * DEPTH / 4u; u += WORKGROUP) {
-        const uint c = u / (DEPTH / 4u), e = u % (DEPTH / 4u), b = b0 + c / COLS;
-        const uint col = min(col0 + c % COLS, args.n_cols - 1u);
-        x_tile[c * PITCH + e] = SHARES == 1u || b <= last ? to_tile(load_x(col, b * DEPTH + 4u * e)) : f16vec4(0.0);
+    if (X_LOADS % (AT_ONCE * WORKGROUP) == 0u) {
+        [[dont_unroll]] for (uint u = gl_LocalInvocationIndex; u < X_LOADS; u += AT_ONCE * WORKGROUP) {
+            [[unroll]] for (uint i = 0u; i < AT_ONCE; i++)
+                put_x(u + i * WORKGROUP, b0, last, col0);
+        }
+    } else {
+        for (uint u = gl_LocalInvocationIndex; u < X_LOADS; u += WORKGROUP)
+            put_x(u, b0, last, col0);
     }
 }
 

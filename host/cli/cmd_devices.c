@@ -288,11 +288,11 @@ static enum sto_status report_kernel(struct sto_device *device, enum sto_kernel 
     return compiled;
 }
 
-/* Attention on matrix units with the constants for other head sizes than the plan's. */
+/* Attention on matrix units with the constants for each head size that it is used for; the first is the plan's. */
 static enum sto_status report_heads(struct sto_device *device, enum sto_kernel kernel, cJSON *json, bool quiet,
                                     struct sto_error *err)
 {
-    static const uint32_t head_dims[] = {64, 80, 256};
+    static const uint32_t head_dims[] = {128, 64, 80, 256};
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
     const struct sto_device_plan *plan = sto_device_get_plan(device);
     enum sto_status status = STO_OK;
@@ -301,7 +301,10 @@ static enum sto_status report_heads(struct sto_device *device, enum sto_kernel k
         struct sto_tuning tuning = plan->tuning[kernel];
         if (!sto_tuning_attention(plan, info, head_dims[i], &tuning))
             continue;
-        (void)snprintf(name, sizeof name, "%s head_dim=%u", info->name, (unsigned)head_dims[i]);
+        if (i == 0)
+            (void)snprintf(name, sizeof name, "%s", info->name);
+        else
+            (void)snprintf(name, sizeof name, "%s head_dim=%u", info->name, (unsigned)head_dims[i]);
         const enum sto_status one = report_kernel(device, kernel, &tuning, name, json, quiet, err);
         status = status == STO_OK ? one : status;
     }
@@ -331,11 +334,12 @@ static enum sto_status report_forms(struct sto_device *device, enum sto_kernel k
 {
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
     const struct sto_tuning *planned = &sto_device_get_plan(device)->tuning[kernel];
+    if (strcmp(info->source, "attn_prefill_coopmat.comp") == 0)
+        return report_heads(device, kernel, json, quiet, err);
     enum sto_status status = report_kernel(device, kernel, NULL, info->name, json, quiet, err);
-    const bool attention = strcmp(info->source, "attn_prefill_coopmat.comp") == 0;
-    if (attention || strcmp(info->source, "matmul_coopmat.comp") == 0) {
-        const enum sto_status forms = (attention ? report_heads : report_shared)(device, kernel, json, quiet, err);
-        return status == STO_OK ? forms : status;
+    if (strcmp(info->source, "matmul_coopmat.comp") == 0) {
+        const enum sto_status shared = report_shared(device, kernel, json, quiet, err);
+        return status == STO_OK ? shared : status;
     }
     if (strncmp(info->source, "matvec", strlen("matvec")) != 0)
         return status;

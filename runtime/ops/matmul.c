@@ -396,7 +396,8 @@ static void share_inputs(const struct sto_device_plan *plan, const struct sto_ke
     v[COOPMAT_ACROSS] = 0;
     v[COOPMAT_TM] = ROWS;
     *tn = 1;
-    while (*tn < MOST && *tn * v[COOPMAT_N] < cols)
+    const uint32_t lanes = v[1], sums = ROWS * v[COOPMAT_M] * v[COOPMAT_N]; /* of a subgroup's tile one matrix wide */
+    while (*tn < MOST && *tn * v[COOPMAT_N] < cols && 2 * *tn * sums <= plan->coopmat.product_sums * lanes)
         *tn *= 2;
     for (; *tn > 1; *tn /= 2) {
         coopmat_tile(tuning, &tile_rows, &tile_cols);

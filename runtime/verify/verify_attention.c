@@ -14,8 +14,8 @@ struct attention_case {
     float softcap, q_scale;
     bool deterministic, q8;  /* q8: results in 8 bits */
     uint32_t prefill_groups; /* 0: through the operation; else the prefill kernel with so many workgroups a head */
-    bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many registers */
-    uint32_t subgroups, registers;
+    bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many sums */
+    uint32_t subgroups, sums;
     struct sto_verify_columns columns;
 };
 
@@ -183,8 +183,8 @@ static void use_prefill(struct sto_verifier *v, const struct attention_case *c, 
         plan->tuning[kernel].values[2] = 0;
         return;
     }
-    if (c->registers > 0)
-        plan->coopmat.registers = c->registers;
+    if (c->sums > 0)
+        plan->coopmat.attention_sums = c->sums;
     if (c->subgroups > 0)
         plan->tuning[kernel].values[0] = c->subgroups * plan->tuning[kernel].values[1];
     plan->attn_prefill_f16[type] = kernel;
@@ -437,7 +437,7 @@ static bool takes_heads(struct sto_verifier *v, enum sto_kernel kernel, const st
 {
     struct sto_device_plan plan = *sto_verify_plan(v);
     struct sto_tuning *tuning = &plan.tuning[kernel];
-    plan.coopmat.registers = c->registers;
+    plan.coopmat.attention_sums = c->sums;
     return sto_tuning_attention(&plan, sto_kernel_get(kernel), c->head_dim, tuning);
 }
 
@@ -446,7 +446,7 @@ static struct attention_case matrix_units(uint32_t n_heads, uint32_t n_kv_heads,
 {
     struct attention_case c = plain(n_heads, n_kv_heads, head_dim);
     c.f16 = true;
-    c.registers = 1024;
+    c.sums = 512;
     return c;
 }
 
@@ -473,7 +473,7 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
     for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
         c = matrix_units(2 * ratios[i], 2, 64);
         if (forms)
-            c.registers = 2 * sto_verify_plan(v)->coopmat.m * 64 / sto_verify_plan(v)->subgroup_size;
+            c.sums = sto_verify_plan(v)->coopmat.m * 64 / sto_verify_plan(v)->subgroup_size;
         c.columns = consecutive(33, 139);
         c.columns.room = 35;
         attention_case(v, type, &c);

@@ -189,8 +189,12 @@ static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_devic
             p->coopmat.k = k;
         }
     }
-    if (p->coopmat.m > 0)
-        p->coopmat.registers = s->vendor_id == VENDOR_AMD || s->vendor_id == VENDOR_NVIDIA ? 256 : 128;
+    const bool large = s->vendor_id == VENDOR_AMD || s->vendor_id == VENDOR_NVIDIA; /* 256 registers of an invocation */
+    const bool thrice = s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU; /* keeps what loops carry 3 times */
+    if (p->coopmat.m > 0) {
+        p->coopmat.product_sums = large ? 128 : 32;
+        p->coopmat.attention_sums = large ? 128 : thrice ? 0 : 64;
+    }
 }
 
 /* ---- kernels ---- */

@@ -35,7 +35,9 @@ struct sto_device_plan {
     bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
     struct {
         uint32_t m, n, k;
-        uint32_t registers; /* 32-bit ones of an invocation */
+        /* Sums that an invocation can keep in registers, as the compilers' tables show: of a product's tile, and of
+         * attention's outputs, which a loop carries with all else that it needs; 0: none, another kernel attends. */
+        uint32_t product_sums, attention_sums;
     } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
     uint32_t max_shared_bytes;     /* of a workgroup */
     uint32_t busy_groups;          /* workgroups of matrix products that keep all of the device busy */

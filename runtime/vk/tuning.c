@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { VENDOR_AMD = 0x1002, VENDOR_NVIDIA = 0x10de }; /* PCI */
+enum { VENDOR_AMD = 0x1002, VENDOR_NVIDIA = 0x10de, VENDOR_QUALCOMM = 0x5143 }; /* PCI */
 
 /* The multiple of the subgroup size nearest to `wanted` from below, at least one subgroup, within the device's limits.
  * CPU drivers run a subgroup as one vector: there a workgroup is one subgroup. */
@@ -48,13 +48,21 @@ static bool has_many_registers(const struct sto_tuning_input *in)
 
 /* Matrix-vector: 2 rows per workgroup (the operation doubles them for one or two columns), 3 the most columns in a
  * dispatch (it specialises for fewer). One subgroup per workgroup: no shared memory. A CPU gains nothing from 8
- * columns, and they take its compiler a second. */
+ * columns, and they take its compiler a second. Four rows of Q3_K are too many for Adreno's registers. */
 static void tune_matvec(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     t->values[0] = round_workgroup(in, 1);
-    t->values[2] = 2;
+    t->values[2] = in->snapshot->vendor_id == VENDOR_QUALCOMM && in->kernel->weight == STO_TYPE_Q3_K ? 1 : 2;
     t->values[3] = has_many_registers(in) ? 8 : 4;
     t->n_values = 4;
+}
+
+/* Q2_K has two factors per block: with 4 columns Apple's registers do not hold them. */
+static void tune_matvec_q8(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    tune_matvec(in, t);
+    if (!has_many_registers(in) && in->kernel->weight == STO_TYPE_Q2_K)
+        t->values[3] = 2;
 }
 
 /* Tiles: 2 rows and 3 columns per invocation, 4 invocations side by side over columns. On a CPU one invocation spans
@@ -149,7 +157,6 @@ uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const str
 static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     const uint32_t subgroup = t->values[1], m = in->plan->coopmat.m, n = in->plan->coopmat.n;
-    const uint32_t sums = has_many_registers(in) ? 128 : 32; /* of an invocation */
 
     t->values[0] = round_workgroup(in, 4 * subgroup);
     t->values[2] = m;
@@ -159,7 +166,7 @@ static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tu
     t->values[7] = t->values[0] >= 4 * subgroup ? 2 : 1;
     t->n_values = 8;
     while (t->values[5] * t->values[6] > 1 &&
-           (t->values[5] * t->values[6] * m * n > sums * subgroup ||
+           (t->values[5] * t->values[6] * m * n > in->plan->coopmat.product_sums * subgroup ||
             sto_tuning_shared_bytes(in->kernel, t) > in->snapshot->max_shared_bytes)) {
         uint32_t *larger = t->values[5] * m > t->values[6] * n || t->values[6] == 1 ? &t->values[5] : &t->values[6];
         *larger /= 2;
@@ -203,7 +210,7 @@ bool sto_tuning_attention(const struct sto_device_plan *plan, const struct sto_k
         return false;
     const uint32_t sums = m * head_dim / subgroup;
     v[ATTN_HEAD_DIM] = head_dim;
-    v[ATTN_HOLD] = sums <= plan->coopmat.registers / 4;
+    v[ATTN_HOLD] = sums <= plan->coopmat.attention_sums / 2;
     while (sto_tuning_shared_bytes(kernel, t) > plan->max_shared_bytes) {
         if (v[ATTN_TOKENS] > LEAST_TOKENS && LEAST_TOKENS % n == 0 && LEAST_TOKENS % k == 0)
             v[ATTN_TOKENS] = LEAST_TOKENS;
@@ -212,7 +219,7 @@ bool sto_tuning_attention(const struct sto_device_plan *plan, const struct sto_k
         else
             return false;
     }
-    return sums <= plan->coopmat.registers / 2;
+    return sums <= plan->coopmat.attention_sums;
 }
 
 /* A block of logits is one subgroup's work: no shared memory. */
@@ -242,7 +249,7 @@ static const struct {
     {"random_fill.comp", tune_probe},
     {"read_sum.comp", tune_read_sum},
     {"matvec.comp", tune_matvec},
-    {"matvec_q8.comp", tune_matvec},
+    {"matvec_q8.comp", tune_matvec_q8},
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
     {"matmul_coopmat.comp", tune_matmul_coopmat},

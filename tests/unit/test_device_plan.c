@@ -217,6 +217,7 @@ static void matrix_units_are_used_where_there_are_some(void **state)
     } cases[] = {{"radv-navi31-sid", 16, 16, 16, true},       {"radv-navi31-trixie", 16, 16, 16, true},
                  {"radv-gfx1201-sid", 16, 16, 16, true},      {"nvk-192-sid", 16, 16, 16, true},
                  {"hand-rtx4060-8g-rebar", 16, 16, 16, true}, {"lavapipe-sid", 8, 8, 8, false},
+                 {"anv-dg2-sid", 8, 8, 16, true},             {"anv-bmg-sid", 8, 16, 16, true},
                  {"radv-navi21-trixie", 0, 0, 0, false},      {"nvk-162-trixie", 0, 0, 0, false},
                  {"lavapipe-debian12", 0, 0, 0, false},       {"hand-moltenvk-m2", 0, 0, 0, false}};
     const enum sto_kernel kernel = STO_KERNEL_matmul_coopmat_q4_k;
@@ -307,6 +308,8 @@ static void attention_uses_matrix_units(void **state)
         {"lavapipe-sid", 64, 8, 32, 0, 72 * 144 + 8 * 144 + 8 * 80},
         {"lavapipe-sid", 128, 0, 0, 0, 0},
         {"radv-navi21-trixie", 128, 0, 0, 0, 0},
+        {"anv-dg2-sid", 128, 0, 0, 0, 0}, /* its compiler spills */
+        {"anv-bmg-sid", 64, 0, 0, 0, 0},
     };
     const enum sto_kernel kernel = STO_KERNEL_attn_prefill_coopmat_f16;
     const struct sto_kernel_info *info = sto_kernel_get(kernel);

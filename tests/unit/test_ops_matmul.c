@@ -117,23 +117,36 @@ static void tiles_of_matrices_follow_the_shape(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t rows, inputs, cols, busy, shared_kb, tm, tn, across;
+        uint32_t rows, inputs, cols, busy, shared_kb, tm, tn, across, sums;
     } cases[] = {
-        {4096, 512, 512, 64, 48, 4, 4, 2},   {12288, 512, 512, 64, 48, 4, 4, 2},  {4096, 512, 64, 64, 48, 2, 2, 2},
-        {12288, 512, 64, 64, 48, 4, 2, 2},   {12288, 512, 32, 64, 48, 4, 1, 2},   {12288, 512, 9, 64, 48, 4, 1, 2},
-        {1024, 512, 512, 64, 48, 2, 4, 2},   {1024, 512, 128, 64, 48, 2, 2, 2},   {151936, 512, 33, 64, 48, 4, 2, 2},
-        {67, 512, 9, 64, 48, 2, 1, 2},
-        {4096, 4096, 512, 64, 48, 4, 4, 2},  {4096, 4096, 64, 64, 48, 2, 2, 2}, /* enough tiles */
-        {4096, 12288, 64, 256, 48, 2, 2, 0}, {4096, 12288, 64, 128, 48, 2, 4, 0}, /* all columns, if that is enough */
-        {4096, 12288, 16, 192, 48, 2, 1, 0}, {1024, 1024, 32, 64, 48, 2, 2, 0},
-        {1024, 992, 32, 64, 48, 2, 1, 2}, /* 31 blocks for four subgroups are few */
-        {4096, 12288, 64, 128, 32, 2, 2, 0}, {4096, 12288, 64, 256, 16, 2, 2, 2}, /* no room for 4 matrices, or any */
+        {4096, 512, 512, 64, 48, 4, 4, 2, 128},
+        {12288, 512, 512, 64, 48, 4, 4, 2, 128},
+        {4096, 512, 64, 64, 48, 2, 2, 2, 128},
+        {12288, 512, 64, 64, 48, 4, 2, 2, 128},
+        {12288, 512, 32, 64, 48, 4, 1, 2, 128},
+        {12288, 512, 9, 64, 48, 4, 1, 2, 128},
+        {1024, 512, 512, 64, 48, 2, 4, 2, 128},
+        {1024, 512, 128, 64, 48, 2, 2, 2, 128},
+        {151936, 512, 33, 64, 48, 4, 2, 2, 128},
+        {67, 512, 9, 64, 48, 2, 1, 2, 128},
+        {4096, 4096, 512, 64, 48, 4, 4, 2, 128},
+        {4096, 4096, 64, 64, 48, 2, 2, 2, 128}, /* enough tiles */
+        {4096, 12288, 64, 256, 48, 2, 2, 0, 128},
+        {4096, 12288, 64, 128, 48, 2, 4, 0, 128}, /* all columns, if that is enough */
+        {4096, 12288, 16, 192, 48, 2, 1, 0, 128},
+        {1024, 1024, 32, 64, 48, 2, 2, 0, 128},
+        {1024, 992, 32, 64, 48, 2, 1, 2, 128}, /* 31 blocks for four subgroups are few */
+        {4096, 12288, 64, 128, 32, 2, 2, 0, 128},
+        {4096, 12288, 64, 256, 16, 2, 2, 2, 128}, /* no room for 4 matrices, or any */
+        {4096, 12288, 64, 128, 48, 2, 2, 0, 32},
+        {4096, 12288, 64, 128, 48, 2, 1, 0, 31}, /* by 256 / 32 sums each */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static struct sto_device_plan plan;
         struct sto_tuning t = {.values = {128, 32, 16, 16, 16, 4, 4, 2}, .n_values = 8};
         plan.busy_groups = cases[i].busy;
         plan.max_shared_bytes = cases[i].shared_kb << 10;
+        plan.coopmat.product_sums = cases[i].sums;
         const struct sto_weight w = {.type = STO_TYPE_Q4_K, .rows = cases[i].rows, .cols = cases[i].inputs};
         sto_op_coopmat_tuning(&plan, STO_KERNEL_matmul_coopmat_q4_k, &w, cases[i].cols, &t);
         if (t.values[5] != cases[i].tm || t.values[6] != cases[i].tn || t.values[7] != cases[i].across)
