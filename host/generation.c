@@ -5,7 +5,6 @@
 
 #include "models/model.h"
 #include "runtime/base/mem.h"
-#include "runtime/base/os.h"
 #include "runtime/engine.h"
 
 _Static_assert(STO_MAX_ENDS == SAMPLE_MAX_END, "a chain looks out for all tokens that end a turn");
@@ -54,7 +53,7 @@ static enum sto_status read_prompt(struct sto_generation *gen, struct sto_error 
 {
     const struct sto_generation_owner *owner = &gen->owner;
     const size_t group = gen->g->engine->info.ubatch_tokens, total = gen->prompt.n - gen->n_kept;
-    const uint64_t start = sto_now_ns();
+    const uint64_t start = sto_device_now_ns(gen->g->engine->device);
     enum sto_status status = STO_OK;
     for (size_t i = 0; i < gen->n_kept && status == STO_OK; i++)
         status = sto_sampler_accept(gen->sampler, gen->prompt.ids[i], err);
@@ -71,7 +70,7 @@ static enum sto_status read_prompt(struct sto_generation *gen, struct sto_error 
             sto_generation_end(gen, STO_STOP_CANCELLED);
         (void)take_cancel(gen);
     }
-    gen->prompt_ns = sto_now_ns() - start;
+    gen->prompt_ns = sto_device_now_ns(gen->g->engine->device) - start;
     return status;
 }
 
@@ -183,7 +182,7 @@ static enum sto_status generate_tokens(struct sto_generation *gen, struct sto_er
 {
     const uint32_t ctx = gen->g->engine->info.ctx_tokens;
     const bool device_draws = sto_engine_can_draw(gen->g->engine);
-    const uint64_t start = sto_now_ns();
+    const uint64_t start = sto_device_now_ns(gen->g->engine->device);
     struct sto_generation_params how = {0};
     uint32_t token = 0;
     enum sto_status status = take_cancel(gen) ? STO_OK : next_token(gen, &token, err);
@@ -200,7 +199,7 @@ static enum sto_status generate_tokens(struct sto_generation *gen, struct sto_er
                 status = next_token(gen, &token, err);
         }
     }
-    gen->generate_ns = sto_now_ns() - start;
+    gen->generate_ns = sto_device_now_ns(gen->g->engine->device) - start;
     return status;
 }
 

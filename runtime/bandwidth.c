@@ -132,11 +132,12 @@ static enum sto_status create(struct meter *m, struct sto_error *err)
 static enum sto_status time_pass(struct meter *m, int kind, bool counts, struct sto_error *err)
 {
     uint64_t ticket = 0;
-    const uint64_t begin = sto_now_ns();
+    const uint64_t begin = sto_device_now_ns(m->device);
     enum sto_status status = sto_device_submit(m->device, m->recordings[kind], &ticket, err);
     if (status == STO_OK)
         status = sto_device_wait(m->device, ticket, err);
-    const uint64_t wall_ns = sto_now_ns() - begin, device_ns = sto_recording_time_ns(m->recordings[kind]);
+    const uint64_t wall_ns = sto_device_now_ns(m->device) - begin;
+    const uint64_t device_ns = sto_recording_time_ns(m->recordings[kind]);
     const double ns = (double)(device_ns > 0 ? device_ns : wall_ns);
     if (counts && (m->best_ns[kind] <= 0.0 || ns < m->best_ns[kind]))
         m->best_ns[kind] = ns;

@@ -18,6 +18,7 @@ struct sto_copy {
     struct sto_buffer addresses;     /* uint64 [n_slots] of the slots         */
     uint32_t cycle;                  /* until pieces and slots meet again     */
     uint64_t issued;                 /* transfers handed over                 */
+    uint64_t traced;                 /* of those, on a simulated device       */
     bool beside;                     /* on another queue than the passes      */
 
     /* The thread copies (host), or looks when copies begin and end (transfer, with a trace). */
@@ -88,6 +89,20 @@ static void trace_copy(const struct sto_copy *c, uint64_t t, uint64_t begin_ns)
                                         .begin_ns = begin_ns, .end_ns = sto_now_ns(),
                                         .bytes = piece_of(c, t)->source->bytes};
     sto_trace_add(c->p.trace, &span);
+}
+
+/* A simulated device knows when its transfers ran: those that have ended since it was last asked. */
+static void trace_simulated(struct sto_copy *c)
+{
+    struct sto_span_ns ran;
+    while (c->p.trace != NULL && c->traced < c->issued &&
+           sto_timeline_simulated_span(c->arrived, c->traced + 1, &ran)) {
+        const struct sto_copy_piece *piece = piece_of(c, ++c->traced);
+        const struct sto_trace_span span = {.track = STO_TRACE_COPIES, .name = "layer", .number = piece->layer,
+                                            .begin_ns = ran.begin_ns, .end_ns = ran.end_ns,
+                                            .bytes = piece->source->bytes};
+        sto_trace_add(c->p.trace, &span);
+    }
 }
 
 /* ---- the thread ---- */
@@ -233,7 +248,8 @@ static enum sto_status create_transfers(struct sto_copy *c, struct sto_error *er
         status = sto_transfers_create(p->device, c->cycle, &c->transfers, err);
     if (status == STO_OK)
         status = record_transfers(c, err);
-    if (status == STO_OK && p->trace != NULL && c->beside) /* else the host does not see when a copy begins */
+    /* Without another queue the host does not see when a copy begins; a simulated device tells it. */
+    if (status == STO_OK && p->trace != NULL && c->beside && sto_device_simulator(p->device) == NULL)
         status = start_thread(c, err);
     return status == STO_OK ? issue(c, p->n_slots, err) : status;
 }
@@ -286,6 +302,8 @@ void sto_copy_destroy(struct sto_copy *c)
         skip_pass(c);
     if (c->issued > 0)
         (void)sto_timeline_wait(c->arrived, c->issued, NULL);
+    if (c->arrived != NULL)
+        trace_simulated(c);
     stop_thread(c);
     sto_transfers_destroy(c->transfers);
     sto_buffer_destroy(c->p.device, &c->addresses);
@@ -324,6 +342,7 @@ static enum sto_status submit_with_transfers(struct sto_copy *c, struct sto_reco
 {
     const uint64_t base = c->passes * c->p.n_pieces, next = base + c->p.n_pieces + c->p.n_slots;
     const struct sto_pass pass = {.base = base, .before_wait = c->beside ? NULL : issue_before, .user = c};
+    trace_simulated(c);
     enum sto_status status = c->beside ? issue(c, next, err) : STO_OK;
     if (status != STO_OK)
         return status;

@@ -262,7 +262,8 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u pieces", e->n_pieces);
         goto fail;
     }
-    if (e->params.trace != NULL && (status = sto_trace_open(e->params.trace, &e->trace, err)) != STO_OK)
+    if (e->params.trace != NULL &&
+        (status = sto_trace_open(e->params.trace, sto_device_now_ns(device), &e->trace, err)) != STO_OK)
         goto fail;
     if ((status = sto_weights_plan(e, piece_bytes, err)) != STO_OK)
         goto fail;

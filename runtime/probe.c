@@ -10,6 +10,7 @@
 #include "runtime/base/os.h"
 #include "runtime/formats/formats.h"
 #include "runtime/measure/stopwatch.h"
+#include "runtime/vk/simulator.h"
 
 enum { MAX_READERS = 64, MIN_PASSES = 2, HANDOVERS = 20 };
 static const uint64_t BUDGET_NS = 2000000000; /* after this no further format is begun */
@@ -35,12 +36,12 @@ static double gb_per_s(double bytes, double ns)
 static enum sto_status run(struct probe *p, struct sto_recording *rec, uint64_t *ns)
 {
     uint64_t ticket = 0;
-    const uint64_t begin = sto_now_ns();
+    const uint64_t begin = sto_device_now_ns(p->device);
     enum sto_status status = sto_device_submit(p->device, rec, &ticket, p->err);
     if (status == STO_OK)
         status = sto_device_wait(p->device, ticket, p->err);
     const uint64_t device_ns = sto_recording_time_ns(rec);
-    *ns = device_ns > 0 ? device_ns : sto_now_ns() - begin;
+    *ns = device_ns > 0 ? device_ns : sto_device_now_ns(p->device) - begin;
     return status;
 }
 
@@ -64,15 +65,15 @@ static enum sto_status time_unpinned(struct probe *p, struct sto_rates *r)
     struct sto_uploader *uploader = NULL;
     enum sto_status status = sto_uploader_create(p->device, &uploader, p->err);
     for (int i = 0; i <= MIN_PASSES && status == STO_OK; i++) {
-        uint64_t begin = sto_now_ns();
+        uint64_t begin = sto_device_now_ns(p->device);
         status = sto_upload(uploader, &p->local, 0, p->plain, COPY_BYTES, p->err);
         if (status == STO_OK)
             status = sto_upload_finish(uploader, p->err);
-        const double up = gb_per_s((double)COPY_BYTES, (double)(sto_now_ns() - begin));
-        begin = sto_now_ns();
+        const double up = gb_per_s((double)COPY_BYTES, (double)(sto_device_now_ns(p->device) - begin));
+        begin = sto_device_now_ns(p->device);
         if (status == STO_OK)
             status = sto_download(p->device, &p->local, 0, p->plain, COPY_BYTES, p->err);
-        const double down = gb_per_s((double)COPY_BYTES, (double)(sto_now_ns() - begin));
+        const double down = gb_per_s((double)COPY_BYTES, (double)(sto_device_now_ns(p->device) - begin));
         if (i > 0 && up > r->link_unpinned_gb_per_s)
             r->link_unpinned_gb_per_s = up;
         if (i > 0 && down > r->link_back_unpinned_gb_per_s)
@@ -92,11 +93,11 @@ static enum sto_status time_handover(struct probe *p, struct sto_rates *r)
     status = sto_recording_finish(p->up, p->err);
     for (int i = 0; i < HANDOVERS && status == STO_OK; i++) {
         uint64_t ticket = 0;
-        const uint64_t begin = sto_now_ns();
+        const uint64_t begin = sto_device_now_ns(p->device);
         status = sto_device_submit(p->device, p->up, &ticket, p->err);
         if (status == STO_OK)
             status = sto_device_wait(p->device, ticket, p->err);
-        const double us = (double)(sto_now_ns() - begin) / 1e3;
+        const double us = (double)(sto_device_now_ns(p->device) - begin) / 1e3;
         best = i == 0 || us < best ? us : best;
     }
     r->crossing_us = best;
@@ -194,8 +195,40 @@ static enum sto_status time_readers(struct probe *p, const uint64_t *data, size_
     return status;
 }
 
+/* The same where a processor is simulated. */
+static enum sto_status time_simulated_readers(struct probe *p, struct sto_simulator *sim, bool copies, double *rate)
+{
+    enum { TURNS = 8 };
+    const uint64_t begin = sto_device_now_ns(p->device);
+    enum sto_status status = STO_OK;
+    double bytes = 0;
+    sto_simulator_read_begin(sim);
+    for (int i = 0; i < TURNS && status == STO_OK; i++) {
+        uint64_t ns;
+        if (copies)
+            status = run(p, p->up, &ns);
+        else
+            sto_simulator_pass(sim, (double)PASS_NS * 1e-9);
+        bytes += copies ? (double)COPY_BYTES : 0;
+    }
+    bytes += sto_simulator_read_end(sim);
+    *rate = gb_per_s(bytes, (double)(sto_device_now_ns(p->device) - begin));
+    return status;
+}
+
+static enum sto_status time_simulated_dram(struct probe *p, struct sto_simulator *sim, struct sto_rates *r)
+{
+    enum sto_status status = time_simulated_readers(p, sim, false, &r->dram_gb_per_s);
+    if (status == STO_OK && r->dram_gb_per_s > 0)
+        status = time_simulated_readers(p, sim, true, &r->dram_shared_gb_per_s);
+    return status;
+}
+
 static enum sto_status time_dram(struct probe *p, struct sto_rates *r)
 {
+    struct sto_simulator *sim = sto_device_simulator(p->device);
+    if (sim != NULL)
+        return time_simulated_dram(p, sim, r);
     uint64_t *data = sto_calloc(1, DRAM_BYTES);
     if (data == NULL)
         return sto_fail(p->err, STO_ERR_NO_FIT, "no memory to measure host memory with");
@@ -249,7 +282,8 @@ static enum sto_status time_product(struct probe *p, struct sto_stopwatch *watch
                                     struct sto_kernel_case *c, struct sto_time *time)
 {
     enum { TIME_MS = 40 };
-    const bool cpu = sto_device_get_snapshot(p->device)->kind == STO_DEVICE_CPU;
+    const bool cpu = sto_device_get_snapshot(p->device)->kind == STO_DEVICE_CPU &&
+                     sto_device_simulator(p->device) == NULL;
     const enum sto_kernel kernel = kernel_for(sto_device_get_plan(p->device), type, many);
     const struct sto_kernel_shape shape = {.rows = cpu ? 1024 : 4096,
                                            .inputs = cpu ? 1024 : 4096,
@@ -318,6 +352,7 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
     struct probe p = {.device = device, .findings = sto_calloc(1, sizeof *p.findings), .err = err,
                       .begin_ns = sto_now_ns()};
     const bool may_measure = room_bytes >= STO_PROBE_BYTES;
+    const bool only = sto_device_simulate_only(device, true); /* what is measured gives no results that matter */
     bool measured = false, lacks = false;
     enum sto_status status = STO_OK;
     if (p.findings == NULL)
@@ -333,6 +368,7 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
         status = probe_products(&p, type_bytes);
         measured = true;
     }
+    (void)sto_device_simulate_only(device, only);
     if (status == STO_OK && measured && sto_device_wants_self_test(device))
         sto_device_learn(device, p.findings);
     if (measured)

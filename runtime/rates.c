@@ -112,19 +112,20 @@ static const char *printable(struct sto_view v, char *text, size_t size)
 }
 
 struct rates_text {
+    const struct sto_number_table *table;
     const char *name;
     unsigned line;
-    bool seen[N_RATES];
-    struct sto_rates *out;
+    bool seen[STO_MAX_NUMBERS];
+    char *out;
     struct sto_error *err;
 };
 
 static enum sto_status refuse_key(const struct rates_text *t, struct sto_view key)
 {
     char known[256] = "", text[40];
-    for (size_t i = 0; i < N_RATES; i++) {
+    for (size_t i = 0; i < t->table->n; i++) {
         const size_t n = strlen(known);
-        (void)snprintf(known + n, sizeof known - n, "%s%s", i > 0 ? ", " : "", infos[i].name);
+        (void)snprintf(known + n, sizeof known - n, "%s%s", i > 0 ? ", " : "", t->table->infos[i].name);
     }
     return sto_fail(t->err, STO_ERR_USAGE, "%s: line %u: there is no rate '%s': %s", t->name, t->line,
                     printable(key, text, sizeof text), known);
@@ -137,27 +138,28 @@ static enum sto_status read_item(struct rates_text *t, struct sto_view item)
     const struct sto_view key = trim(take_until(item, '=', &rest)), value = trim(rest);
     size_t i = 0;
     double number;
-    while (i < N_RATES && !sto_view_equals(key, infos[i].name))
+    while (i < t->table->n && !sto_view_equals(key, t->table->infos[i].name))
         i++;
-    if (i == N_RATES)
+    if (i == t->table->n)
         return refuse_key(t, key);
+    const struct sto_rate_info *info = &t->table->infos[i];
     if (t->seen[i])
-        return sto_fail(t->err, STO_ERR_USAGE, "%s: line %u: %s comes twice", t->name, t->line, infos[i].name);
+        return sto_fail(t->err, STO_ERR_USAGE, "%s: line %u: %s comes twice", t->name, t->line, info->name);
     if (!read_value(value, &number))
         return sto_fail(t->err, STO_ERR_USAGE, "%s: line %u: %s: '%s' is no number from 0 to 1000000 (%s)", t->name,
-                        t->line, infos[i].name, printable(value, text, sizeof text), infos[i].unit);
+                        t->line, info->name, printable(value, text, sizeof text), info->unit);
     t->seen[i] = true;
-    sto_rate_set(t->out, i, number);
+    memcpy(t->out + info->offset, &number, sizeof number);
     return STO_OK;
 }
 
-enum sto_status sto_rates_parse(const char *name, const char *text, size_t size, struct sto_rates *out,
-                                struct sto_error *err)
+enum sto_status sto_numbers_parse(const struct sto_number_table *table, const char *name, const char *text, size_t size,
+                                  void *out, struct sto_error *err)
 {
-    struct rates_text t = {.name = name, .out = out, .err = err};
+    struct rates_text t = {.table = table, .name = name, .out = out, .err = err};
     struct sto_view rest = {text, size}, ignored;
     enum sto_status status = STO_OK;
-    *out = (struct sto_rates){0};
+    memset(out, 0, table->out_bytes);
     if (size > STO_MAX_RATES_BYTES)
         return sto_fail(err, STO_ERR_USAGE, "%s: %zu bytes, at most %d", name, size, (int)STO_MAX_RATES_BYTES);
     while (rest.size > 0 && status == STO_OK) {
@@ -170,6 +172,13 @@ enum sto_status sto_rates_parse(const char *name, const char *text, size_t size,
         }
     }
     if (status != STO_OK)
-        *out = (struct sto_rates){0};
+        memset(out, 0, table->out_bytes);
     return status;
+}
+
+enum sto_status sto_rates_parse(const char *name, const char *text, size_t size, struct sto_rates *out,
+                                struct sto_error *err)
+{
+    const struct sto_number_table table = {infos, N_RATES, sizeof *out};
+    return sto_numbers_parse(&table, name, text, size, out, err);
 }

@@ -42,4 +42,14 @@ enum { STO_MAX_RATES_BYTES = 64 << 10 };
 enum sto_status sto_rates_parse(const char *name, const char *text, size_t size, struct sto_rates *out,
                                 struct sto_error *err);
 
+/* The same text for other figures: `out` is a struct of doubles, infos[i].offset where each lies. At most
+ * STO_MAX_NUMBERS of them. */
+enum { STO_MAX_NUMBERS = 32 };
+struct sto_number_table {
+    const struct sto_rate_info *infos; /* [n] */
+    size_t n, out_bytes;               /* out_bytes: of the struct */
+};
+enum sto_status sto_numbers_parse(const struct sto_number_table *table, const char *name, const char *text, size_t size,
+                                  void *out, struct sto_error *err);
+
 #endif

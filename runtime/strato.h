@@ -94,6 +94,7 @@ enum sto_math {
     STO_MATH_INT8  /* activations in 8 bits wherever there is a kernel for it; for tests          */
 };
 
+struct sto_simulation;
 struct sto_device_params {
     const char *name;       /* NULL: the best; "0", "1": index; else part of the device's name, any case */
     bool validation;        /* Vulkan validation layers with synchronisation checks; errors reach the log  */
@@ -104,6 +105,9 @@ struct sto_device_params {
     bool no_int_dot;        /* plan as if the device had no integer dot product; for tests                 */
     bool no_mapping;        /* plan as if the host could not write to device memory; for tests             */
     bool no_self_test;      /* use kernels untested, and as planned, whatever was found out about them     */
+    const struct sto_simulation *simulation; /* runtime/simulation.h: times are those of such a card with a queue
+                               for copies, whatever the device takes; nothing is learned or tested. NULL: none */
+    bool simulate_only;     /* of that, times alone: nothing is run, and what kernels would give is undefined */
 };
 
 struct sto_device;

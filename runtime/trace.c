@@ -32,7 +32,7 @@ static void put(struct sto_trace *trace, const char *format, ...)
         (void)fwrite(line, 1, n < MAX_LINE ? (size_t)n : MAX_LINE - 1, trace->file); /* ferror tells at the end */
 }
 
-enum sto_status sto_trace_open(const char *path, struct sto_trace **out, struct sto_error *err)
+enum sto_status sto_trace_open(const char *path, uint64_t start_ns, struct sto_trace **out, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
     *out = NULL;
@@ -40,7 +40,7 @@ enum sto_status sto_trace_open(const char *path, struct sto_trace **out, struct 
     if (trace == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "%s: out of memory for a trace", path);
     (void)snprintf(trace->path, sizeof trace->path, "%s", path);
-    trace->start_ns = sto_now_ns();
+    trace->start_ns = start_ns;
     trace->lock = sto_mutex_create();
     if (trace->lock == NULL) {
         status = sto_fail(err, STO_ERR_NO_FIT, "%s: out of memory for a trace", path);

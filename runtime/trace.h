@@ -1,6 +1,7 @@
 /* A timeline of a run as a file: copies and computation side by side, in the Trace Event format (JSON) that
  * chrome://tracing and ui.perfetto.dev open. Events are complete ones ("ph": "X"); ts and dur are microseconds since
- * the trace was opened, on the clock of sto_now_ns; args has "number", and "bytes" or "columns" where there are any. */
+ * the trace was opened, on the clock of sto_device_now_ns; args has "number", and "bytes" or "columns" where there are
+ * any. */
 #ifndef STO_TRACE_H
 #define STO_TRACE_H
 
@@ -23,8 +24,8 @@ struct sto_trace_span {
 
 struct sto_trace;
 
-/* Overwrites the file. Errors name it. */
-enum sto_status sto_trace_open(const char *path, struct sto_trace **out, struct sto_error *err);
+/* Overwrites the file. start_ns: what times count from. Errors name it. */
+enum sto_status sto_trace_open(const char *path, uint64_t start_ns, struct sto_trace **out, struct sto_error *err);
 /* Any thread; trace NULL: does nothing. What was before the trace begins at 0. Allocates nothing of ours. */
 void sto_trace_add(struct sto_trace *trace, const struct sto_trace_span *span);
 /* Accepts NULL. An error when not all of it could be written. */

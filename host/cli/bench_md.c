@@ -16,6 +16,8 @@ static void print_setup(FILE *out, const struct sto_bench_setup *s)
     sto_bytes_text(s->spilled_bytes, spilled, sizeof spilled);
     fprintf(out, "%s (%s) on %s, driver %s %s  \n", sto_version(), STO_BUILD_COMMIT, s->snapshot->name,
             s->snapshot->driver_name, s->snapshot->driver_info);
+    if (s->options->common.sim != NULL)
+        fprintf(out, "**simulated**, with the rates of %s: no time here was measured  \n", s->options->common.sim);
     if (s->engine.cpu_layers > 0)
         fprintf(out, "**all layers on the processor** (%s, %u threads), not on that device  \n", s->engine.cpu_level,
                 (unsigned)s->engine.cpu_threads);

@@ -140,7 +140,11 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_text(o, "build_compiler", STO_BUILD_COMPILER);
     add_text(o, "cpu_info", cpu);
     add_text(o, "gpu_info", d->name);
-    add_text(o, "backends", s->engine.cpu_layers > 0 ? "CPU" : "Vulkan");
+    const bool simulated = s->options->common.sim != NULL;
+    add_text(o, "backends", simulated ? "simulated" : s->engine.cpu_layers > 0 ? "CPU" : "Vulkan");
+    (void)cJSON_AddBoolToObject(o, "simulated", simulated);
+    if (simulated)
+        add_text(o, "simulation", s->options->common.sim);
     add_text(o, "driver", d->driver_name);
     add_text(o, "driver_info", d->driver_info);
     add_findings(o, s);

@@ -99,16 +99,16 @@ static enum sto_status repeat(struct sto_bench_runner *r, const struct sto_bench
     enum sto_status status = STO_OK;
     sto_session_truncate(r->session, test->n_depth);
     draw_tokens(r, test->n_prompt > 0 ? test->n_prompt : test->n_gen);
-    const uint64_t begin = sto_now_ns();
+    const uint64_t begin = sto_device_now_ns(r->device);
     if (test->n_prompt > 0) {
         status = eval_prompt(r, test->n_prompt, test->n_batch, test->n_ubatch, true, err);
-        *ns = sto_now_ns() - begin;
+        *ns = sto_device_now_ns(r->device) - begin;
         const uint32_t token = best_token(r);
-        *first_token_ns = token < r->n_vocab ? sto_now_ns() - begin : 0;
+        *first_token_ns = token < r->n_vocab ? sto_device_now_ns(r->device) - begin : 0;
         return status;
     }
     status = r->draw ? draw_on_device(r, test->n_gen, err) : eval_one_by_one(r, test->n_gen, err);
-    *ns = sto_now_ns() - begin;
+    *ns = sto_device_now_ns(r->device) - begin;
     return status;
 }
 

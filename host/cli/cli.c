@@ -1,5 +1,6 @@
 /* Exit codes, errors, the demo model and Ctrl-C, for every command. */
 #include "host/cli/cli.h"
+#include "host/cli/plan.h"
 #include "host/cli/term.h"
 #include "runtime/base/os.h"
 #include "runtime/base/os_term.h"
@@ -40,14 +41,13 @@ bool sto_cli_parse(int argc, char **argv, struct sto_options *options, int *exit
         *exit_code = sto_cli_fail(&told);
         return false;
     }
-    if (options->common.sim != NULL) {
-        *exit_code = sto_cli_fail(&(struct sto_error){
-            .status = STO_ERR_USAGE, .message = "--sim: this version of strato does not simulate rates"});
-        return false;
-    }
     if (options->help) {
         sto_print_command_help(stdout, command, true, sto_terminal_columns(STO_STDOUT));
         *exit_code = sto_cli_finish();
+        return false;
+    }
+    if (sto_cli_read_simulation(options->common.sim, &options->common.simulation, &err) != STO_OK) {
+        *exit_code = sto_cli_fail(&err);
         return false;
     }
     return true;

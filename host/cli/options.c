@@ -395,6 +395,7 @@ void sto_options_device(const struct sto_options *options, struct sto_device_par
         .no_f16 = options->common.no_f16,
         .no_int_dot = options->common.no_int_dot,
         .no_self_test = options->common.no_self_test,
+        .simulation = options->common.sim != NULL ? &options->common.simulation : NULL,
     };
 }
 

@@ -10,6 +10,7 @@
 
 #include "host/sampler.h"
 #include "runtime/base/status.h"
+#include "runtime/simulation.h"
 
 enum { STO_MAX_LIST = 32, STO_MAX_BIASES = 1024, STO_MAX_MODELS = 16 };
 
@@ -40,6 +41,7 @@ struct sto_common_options {
     uint32_t ring;
     enum sto_copy_body copy;
     const char *sim;
+    struct sto_simulation simulation; /* what sim says, once sto_cli_begin has read it */
     bool validation, no_f16, no_int_dot, no_self_test;
     uint32_t subgroup_size;
     uint32_t verbose; /* how often -v was given */

@@ -9,6 +9,20 @@
 #include "runtime/base/os.h"
 #include "runtime/probe.h"
 
+/* An option's value: the text itself where it has a '=' and is no file (*data NULL), else what is in the file. */
+static enum sto_status read_text(const char *option, const char *text, char **data, size_t *size,
+                                 struct sto_error *err)
+{
+    *data = NULL;
+    *size = strlen(text);
+    if (strchr(text, '=') != NULL && !sto_file_exists(text))
+        return STO_OK;
+    const enum sto_status status = sto_file_read(text, STO_MAX_RATES_BYTES, data, size, err);
+    if (status != STO_OK)
+        sto_error_prefix(err, "%s", option);
+    return status;
+}
+
 enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err)
 {
     char *data = NULL;
@@ -16,13 +30,23 @@ enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, stru
     *out = (struct sto_rates){0};
     if (text == NULL)
         return STO_OK;
-    if (strchr(text, '=') != NULL && !sto_file_exists(text))
-        return sto_rates_parse("--rates", text, strlen(text), out, err);
-    enum sto_status status = sto_file_read(text, STO_MAX_RATES_BYTES, &data, &size, err);
+    enum sto_status status = read_text("--rates", text, &data, &size, err);
     if (status == STO_OK)
-        status = sto_rates_parse(text, data, size, out, err);
-    else
-        sto_error_prefix(err, "--rates");
+        status = sto_rates_parse(data != NULL ? text : "--rates", data != NULL ? data : text, size, out, err);
+    sto_free(data);
+    return status;
+}
+
+enum sto_status sto_cli_read_simulation(const char *text, struct sto_simulation *out, struct sto_error *err)
+{
+    char *data = NULL;
+    size_t size = 0;
+    *out = (struct sto_simulation){0};
+    if (text == NULL)
+        return STO_OK;
+    enum sto_status status = read_text("--sim", text, &data, &size, err);
+    if (status == STO_OK)
+        status = sto_simulation_parse(data != NULL ? text : "--sim", data != NULL ? data : text, size, out, err);
     sto_free(data);
     return status;
 }

@@ -8,6 +8,9 @@
 /* What --rates says: a list, or the name of a file that holds one; zeroed where it was not given. */
 enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err);
 
+/* What --sim says, likewise. */
+enum sto_status sto_cli_read_simulation(const char *text, struct sto_simulation *out, struct sto_error *err);
+
 /* Everything that a plan rests on, from the options and the device (NULL: there is none, and options give what is
  * needed). `given` are the rates of --rates, room_bytes what measuring others may take (runtime/probe.h). */
 enum sto_status sto_cli_plan_params(const struct sto_options *options, struct sto_device *device,

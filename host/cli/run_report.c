@@ -8,6 +8,7 @@
 #include "host/cli/json_text.h"
 #include "host/cli/term.h"
 #include "runtime/base/os.h"
+#include "runtime/vk/device.h"
 
 /* ---- what was said ---- */
 
@@ -73,9 +74,10 @@ void sto_run_print_summary(const struct sto_stack *s, const struct sto_run_answe
     if (a->n_thought > 0)
         (void)snprintf(thought, sizeof thought, " (%zu of them thoughts)", a->n_thought);
     (void)fprintf(stderr,
-                  "prompt %zu tokens, %.1f/s; generated %zu%s, %.1f/s (%.2f GB/s of weights), ended by %s; "
+                  "%sprompt %zu tokens, %.1f/s; generated %zu%s, %.1f/s (%.2f GB/s of weights), ended by %s; "
                   "device memory %s (weights %s%s, KV of %u tokens %s); loaded in %.1f s\n",
-                  r->n_prompt_tokens, per_second(r->n_prompt_tokens, r->prompt_ns), r->n_tokens, thought, rate,
+                  sto_device_simulator(s->device) != NULL ? "simulated: " : "", r->n_prompt_tokens,
+                  per_second(r->n_prompt_tokens, r->prompt_ns), r->n_tokens, thought, rate,
                   rate * (double)s->info.read_bytes_per_token / 1e9, sto_stop_name(r->stop), used, weights, streamed,
                   s->info.ctx_tokens, kv, (double)s->info.load_ns / 1e9);
 }
@@ -110,6 +112,7 @@ static cJSON *stream_text(const struct sto_text_stream *s)
 static void add_measures(cJSON *o, const struct sto_stack *s, const struct sto_generate_result *r)
 {
     cJSON *t = cJSON_AddObjectToObject(o, "timings");
+    (void)cJSON_AddBoolToObject(t, "simulated", sto_device_simulator(s->device) != NULL);
     (void)cJSON_AddNumberToObject(t, "load_ms", (double)s->info.load_ns / 1e6);
     (void)cJSON_AddNumberToObject(t, "prompt_ms", (double)r->prompt_ns / 1e6);
     (void)cJSON_AddNumberToObject(t, "generate_ms", (double)r->generate_ns / 1e6);

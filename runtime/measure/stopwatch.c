@@ -30,7 +30,7 @@ void sto_stopwatch_destroy(struct sto_stopwatch *w)
 
 static double now_ns(const struct sto_stopwatch *w)
 {
-    return w->cpu_time ? (double)clock() * (1e9 / CLOCKS_PER_SEC) : (double)sto_now_ns();
+    return w->cpu_time ? (double)clock() * (1e9 / CLOCKS_PER_SEC) : (double)sto_device_now_ns(w->device);
 }
 
 static int compare_doubles(const void *a, const void *b)

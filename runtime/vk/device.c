@@ -61,7 +61,7 @@ static void read_findings(struct sto_device *device, const struct sto_device_par
         (void)snprintf(device->cache_dir, sizeof device->cache_dir, "%s", params->cache_dir);
     else
         sto_cache_dir(device->cache_dir, sizeof device->cache_dir);
-    device->self_test = !params->no_self_test && device->cache_dir[0] != '\0';
+    device->self_test = !params->no_self_test && params->simulation == NULL && device->cache_dir[0] != '\0';
     if (!device->self_test)
         return;
     sto_findings_load(&device->snapshot, &device->plan, device->cache_dir, &device->callbacks, &device->findings);
@@ -205,8 +205,9 @@ enum sto_status sto_device_open(const struct sto_device_params *params, const st
         (status = choose_and_plan(device, p, err)) != STO_OK)
         goto fail;
     read_findings(device, p);
-    if ((status = create_handle(device, err)) != STO_OK || (status = sto_queue_create(device, err)) != STO_OK ||
-        (status = sto_pipelines_create(device, err)) != STO_OK)
+    if ((status = create_handle(device, err)) != STO_OK ||
+        (status = sto_simulated_create(device, p, err)) != STO_OK ||
+        (status = sto_queue_create(device, err)) != STO_OK || (status = sto_pipelines_create(device, err)) != STO_OK)
         goto fail;
     *out = device;
     return STO_OK;
@@ -225,6 +226,7 @@ void sto_device_close(struct sto_device *device)
         sto_pipelines_destroy(device);
         sto_memory_destroy(device);
         sto_queue_destroy(device);
+        sto_simulated_destroy(device);
         device->vk.vkDestroyDevice(device->handle, NULL);
     }
     sto_instance_destroy(device->instance);

@@ -28,6 +28,15 @@ void sto_device_learn(struct sto_device *device, const struct sto_findings *find
 /* False with params.no_self_test, or without a folder to keep results in. */
 bool sto_device_wants_self_test(const struct sto_device *device);
 
+/* The clock that durations on this device are measured by: sto_now_ns, also of NULL, or that of a simulated device. */
+uint64_t sto_device_now_ns(const struct sto_device *device);
+/* What stands in the place of the device's queues (simulator.h); NULL, also of NULL: nothing does. */
+struct sto_simulator;
+struct sto_simulator *sto_device_simulator(const struct sto_device *device);
+/* Of a simulated device: kernels are not run from here on (only) or are; recordings belong to the state that they were
+ * made in. Returns the state before. Does nothing on other devices. */
+bool sto_device_simulate_only(struct sto_device *device, bool only);
+
 /* ---- buffers ---- */
 
 enum sto_memory {

@@ -6,6 +6,7 @@
 #include "runtime/base/os.h"
 #include "runtime/vk/device.h"
 #include "runtime/vk/instance.h"
+#include "runtime/vk/simulator.h"
 
 enum { STO_MEMORY_KINDS = 3 };
 
@@ -53,6 +54,7 @@ struct sto_device {
     struct sto_device_plan plan;
     struct sto_findings findings; /* applied to the plan */
     bool self_test;
+    struct sto_simulated *simulated; /* in the place of the driver's queues; NULL: not simulated (handover.c) */
     char cache_dir[512];          /* "": nowhere */
     VkPhysicalDevice physical;
     VkDevice handle;
@@ -95,6 +97,7 @@ enum sto_status sto_device_fail(struct sto_device *device, struct sto_error *err
 void sto_memory_destroy(struct sto_device *device);
 /* *offset: where the buffer begins in the handle. */
 VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset);
+enum sto_memory sto_buffer_memory(const struct sto_buffer *buffer);
 
 /* clock.c */
 void sto_clock_create(struct sto_device *device);
@@ -113,6 +116,31 @@ enum sto_status sto_pipeline_get(struct sto_device *device, enum sto_kernel kern
 /* A pipeline of one's own, to be destroyed by the caller; flags are added to its creation flags. */
 enum sto_status sto_pipeline_make(struct sto_device *device, enum sto_kernel kernel, const struct sto_tuning *tuning,
                                   VkPipelineCreateFlags flags, VkPipeline *out, struct sto_error *err);
+
+/* handover.c. What a batch holds, and when it ran, are looked at on simulated devices alone. */
+struct sto_batch_figures {
+    struct sto_sim_work work;
+    struct sto_sim_span span;
+};
+/* Once the VkDevice is there; changes the plan. Does nothing where no simulation is asked for. */
+enum sto_status sto_simulated_create(struct sto_device *device, const struct sto_device_params *params,
+                                     struct sto_error *err);
+void sto_simulated_destroy(struct sto_device *device);
+/* False: what is recorded is never run, and needs no pipelines. */
+bool sto_device_runs(const struct sto_device *device);
+/* vkQueueSubmit2 to the compute or the transfer queue; batches and figures [n], which stay until these have ended. */
+VkResult sto_hand_over(struct sto_device *device, bool transfers, const VkSubmitInfo2 *batches,
+                       struct sto_batch_figures *figures, uint32_t n);
+VkResult sto_semaphore_create(struct sto_device *device, VkSemaphore *out); /* a timeline, at 0 */
+void sto_semaphore_destroy(struct sto_device *device, VkSemaphore semaphore);
+VkResult sto_semaphore_signal(struct sto_device *device, VkSemaphore semaphore, uint64_t value);
+VkResult sto_semaphore_wait(struct sto_device *device, VkSemaphore semaphore, uint64_t value);
+VkResult sto_semaphore_value(struct sto_device *device, VkSemaphore semaphore, uint64_t *value);
+/* Counts a command towards its batch. */
+void sto_figure_kernel(const struct sto_device *device, struct sto_batch_figures *figures, bool product, uint64_t bytes,
+                       uint64_t flops);
+void sto_figure_copy(const struct sto_device *device, struct sto_batch_figures *figures, enum sto_memory to,
+                     enum sto_memory from, uint64_t bytes);
 
 /* queue.c */
 enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *err);

@@ -125,6 +125,8 @@ static enum sto_status block_allocate(struct sto_device *device, struct sto_bloc
         block->mapped = mapped;
         if (result == VK_SUCCESS && kind == STO_MEMORY_DEVICE && device->snapshot.kind == STO_DEVICE_CPU)
             sto_memory_want_large_pages(mapped, needs.size);
+        if (result == VK_SUCCESS && kind == STO_MEMORY_READBACK && !sto_device_runs(device))
+            memset(mapped, 0, (size_t)needs.size); /* no kernel will write there, but the host reads */
     }
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, what);
@@ -154,7 +156,7 @@ static enum sto_status block_create(struct sto_device *device, enum sto_memory k
         block->free[block->n_free++] = (struct sto_span){0, bytes};
     }
     const uint32_t families[] = {device->plan.compute_family, device->plan.transfer_family};
-    const bool both = device->plan.has_transfer_queue;
+    const bool both = families[0] != families[1];
     const VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
@@ -316,6 +318,11 @@ void sto_buffer_destroy(struct sto_device *device, struct sto_buffer *buffer)
     sto_mutex_unlock(device->lock);
     sto_free(impl);
     *buffer = (struct sto_buffer){0};
+}
+
+enum sto_memory sto_buffer_memory(const struct sto_buffer *buffer)
+{
+    return buffer->impl->block->kind;
 }
 
 VkBuffer sto_buffer_handle(const struct sto_buffer *buffer, uint64_t *offset)

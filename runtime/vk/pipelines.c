@@ -321,6 +321,8 @@ static void prepare_all(void *arg)
 enum sto_status sto_device_prepare(struct sto_device *device, const enum sto_kernel *kernels, uint32_t n,
                                    struct sto_error *err)
 {
+    if (!sto_device_runs(device))
+        return STO_OK;
     struct preparation p = {.device = device, .kernels = kernels, .n = n, .lock = sto_mutex_create()};
     if (p.lock == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "out of memory for preparing kernels");

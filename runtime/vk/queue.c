@@ -24,10 +24,7 @@ static uint64_t first_bound(const struct sto_device_snapshot *s)
 
 enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *err)
 {
-    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
-    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-    const VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &device->timeline);
+    const VkResult result = sto_semaphore_create(device, &device->timeline);
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "creating the timeline");
     device->vk.vkGetDeviceQueue(device->handle, device->plan.compute_family, 0, &device->queue);
@@ -43,7 +40,7 @@ enum sto_status sto_queue_create(struct sto_device *device, struct sto_error *er
 void sto_queue_destroy(struct sto_device *device)
 {
     if (device->timeline != VK_NULL_HANDLE)
-        device->vk.vkDestroySemaphore(device->handle, device->timeline, NULL);
+        sto_semaphore_destroy(device, device->timeline);
 }
 
 void sto_device_get_queue_stats(const struct sto_device *device, struct sto_queue_stats *out)
@@ -87,6 +84,19 @@ static void note_batch(struct sto_device *device, uint64_t work, uint64_t ns)
     adapt(device, work, ns);
 }
 
+/* What the simulator says of a completed submission. */
+static void take_simulated(struct sto_recording *rec)
+{
+    const uint32_t n = rec->n_buffers;
+    const struct sto_span_ns last = sto_span_of(rec->figures[n - 1].span);
+    rec->n_spans = n < STO_TIMED_BATCHES ? n : STO_TIMED_BATCHES;
+    for (uint32_t i = 0; i < rec->n_spans; i++) {
+        rec->spans[i] = sto_span_of(rec->figures[i].span);
+        note_batch(rec->device, rec->timed_work[i], rec->spans[i].end_ns - rec->spans[i].begin_ns);
+    }
+    rec->time_ns = last.end_ns - rec->spans[0].begin_ns;
+}
+
 /* Reads the timestamps of a completed submission; not while others run, because there are drivers that wait for all of
  * them then. */
 static void measure(struct sto_recording *rec)
@@ -97,6 +107,10 @@ static void measure(struct sto_recording *rec)
     const uint32_t n_ticks = 2 + 2 * n_timed;
     rec->time_ns = 0;
     rec->n_spans = 0;
+    if (device->simulated != NULL) {
+        take_simulated(rec);
+        return;
+    }
     if (rec->queries == VK_NULL_HANDLE || device->lost || device->running != NULL)
         return;
     const uint64_t start = sto_now_ns();
@@ -152,7 +166,7 @@ static enum sto_status check_recording(struct sto_device *device, const struct s
     if (!rec->running)
         return STO_OK;
     uint64_t reached = 0;
-    const VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &reached);
+    const VkResult result = sto_semaphore_value(device, device->timeline, &reached);
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "asking the timeline");
     retire(device, reached);
@@ -174,9 +188,9 @@ static void set_values(struct sto_recording *rec, uint64_t base)
 static enum sto_status submit_batches(struct sto_recording *rec, uint32_t first, uint32_t n, struct sto_error *err)
 {
     struct sto_device *device = rec->device;
-    const uint64_t start = sto_now_ns();
-    const VkResult result = device->vk.vkQueueSubmit2(device->queue, n, rec->batches + first, VK_NULL_HANDLE);
-    device->queue_stats.submit_ns += sto_now_ns() - start;
+    const uint64_t start = sto_device_now_ns(device);
+    const VkResult result = sto_hand_over(device, false, rec->batches + first, rec->figures + first, n);
+    device->queue_stats.submit_ns += sto_device_now_ns(device) - start;
     device->queue_stats.submits++;
     return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "submitting work");
 }
@@ -234,13 +248,9 @@ enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, stru
     if (ticket > device->last_ticket)
         return sto_fail(err, STO_ERR_FAILED, "a wait for ticket %llu, which was never given out",
                         (unsigned long long)ticket);
-    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                      .semaphoreCount = 1,
-                                      .pSemaphores = &device->timeline,
-                                      .pValues = &ticket};
-    const uint64_t start = sto_now_ns();
-    const VkResult result = device->vk.vkWaitSemaphores(device->handle, &info, UINT64_MAX);
-    device->queue_stats.wait_ns += sto_now_ns() - start;
+    const uint64_t start = sto_device_now_ns(device);
+    const VkResult result = sto_semaphore_wait(device, device->timeline, ticket);
+    device->queue_stats.wait_ns += sto_device_now_ns(device) - start;
     if (result != VK_SUCCESS)
         return sto_device_fail(device, err, result, "waiting for the device");
     retire(device, ticket);

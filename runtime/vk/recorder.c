@@ -102,6 +102,7 @@ void sto_recording_destroy(struct sto_recording *rec)
     sto_free(rec->batches);
     sto_free(rec->syncs);
     sto_free(rec->spans);
+    sto_free(rec->figures);
     sto_free(rec);
 }
 
@@ -125,7 +126,10 @@ static bool grow(struct sto_recording *rec)
     struct sto_span_ns *spans = sto_realloc(rec->spans, capacity, sizeof *spans);
     if (spans != NULL)
         rec->spans = spans;
-    if (buffers == NULL || infos == NULL || batches == NULL || syncs == NULL || spans == NULL)
+    struct sto_batch_figures *figures = sto_realloc(rec->figures, capacity, sizeof *figures);
+    if (figures != NULL)
+        rec->figures = figures;
+    if (buffers == NULL || infos == NULL || batches == NULL || syncs == NULL || spans == NULL || figures == NULL)
         return false;
     rec->capacity = capacity;
     return true;
@@ -201,6 +205,7 @@ static void open_buffer(struct sto_recording *rec)
         return;
     }
     rec->syncs[rec->n_buffers] = (struct sto_batch_sync){0};
+    rec->figures[rec->n_buffers] = (struct sto_batch_figures){0};
     rec->n_buffers++;
     rec->bound = VK_NULL_HANDLE;
     rec->batch_work = 0;
@@ -389,6 +394,26 @@ static bool check_dispatch(struct sto_recording *rec, const struct sto_dispatch 
     return true;
 }
 
+static void put_dispatch(struct sto_recording *rec, const struct sto_dispatch *d, const struct sto_kernel_info *info,
+                         VkPipeline pipeline)
+{
+    struct sto_device *device = rec->device;
+    const VkCommandBuffer cmd = current(rec);
+    if (pipeline != rec->bound) {
+        device->vk.vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+        rec->bound = pipeline;
+    }
+    if (info->args_bytes > 0)
+        device->vk.vkCmdPushConstants(cmd, device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, info->args_bytes, d->args);
+    if (d->indirect != NULL) {
+        uint64_t base;
+        const VkBuffer buffer = sto_buffer_handle(d->indirect, &base);
+        device->vk.vkCmdDispatchIndirect(cmd, buffer, base + d->indirect_offset);
+    } else {
+        device->vk.vkCmdDispatch(cmd, d->groups[0], d->groups[1], d->groups[2]);
+    }
+}
+
 void sto_record_dispatch(struct sto_recording *rec, const struct sto_dispatch *d)
 {
     struct sto_device *device = rec->device;
@@ -406,31 +431,22 @@ void sto_record_dispatch(struct sto_recording *rec, const struct sto_dispatch *d
     if (d->indirect != NULL)
         uses[n++] = (struct sto_use){d->indirect->address + d->indirect_offset, 12, STO_READ};
 
-    VkPipeline pipeline;
+    VkPipeline pipeline = VK_NULL_HANDLE;
     struct sto_error error;
-    const enum sto_status status = sto_pipeline_get(device, d->kernel, d->tuning, &pipeline, &error);
+    const bool runs = sto_device_runs(device);
+    const enum sto_status status = runs ? sto_pipeline_get(device, d->kernel, d->tuning, &pipeline, &error) : STO_OK;
     if (status != STO_OK) {
         fail(rec, status, &error);
         return;
     }
     if (!prepare_command(rec, uses, n, sto_work_units(d->flops, d->bytes_moved)))
         return;
-    const VkCommandBuffer cmd = current(rec);
-    if (pipeline != rec->bound) {
-        device->vk.vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-        rec->bound = pipeline;
-    }
-    if (info->args_bytes > 0)
-        device->vk.vkCmdPushConstants(cmd, device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, info->args_bytes, d->args);
+    if (runs)
+        put_dispatch(rec, d, info, pipeline);
     rec->stages |= VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT;
-    if (d->indirect != NULL) {
-        uint64_t base;
-        const VkBuffer buffer = sto_buffer_handle(d->indirect, &base);
-        device->vk.vkCmdDispatchIndirect(cmd, buffer, base + d->indirect_offset);
-        rec->stages |= VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT;
-    } else {
-        device->vk.vkCmdDispatch(cmd, d->groups[0], d->groups[1], d->groups[2]);
-    }
+    rec->stages |= d->indirect != NULL ? VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT : 0;
+    sto_figure_kernel(device, &rec->figures[rec->n_buffers - 1], info->weight != STO_TYPE_COUNT, d->bytes_moved,
+                      d->flops);
     rec->stats.dispatches++;
     rec->stats.flops += d->flops;
     rec->stats.bytes_moved += d->bytes_moved;
@@ -459,6 +475,8 @@ void sto_record_copy(struct sto_recording *rec, const struct sto_buffer *dst, ui
     const VkBuffer from = sto_buffer_handle(src, &src_base);
     const VkBufferCopy region = {src_base + src_offset, dst_base + dst_offset, bytes};
     rec->device->vk.vkCmdCopyBuffer(current(rec), from, to, 1, &region);
+    sto_figure_copy(rec->device, &rec->figures[rec->n_buffers - 1], sto_buffer_memory(dst), sto_buffer_memory(src),
+                    bytes);
     rec->stages |= VK_PIPELINE_STAGE_2_TRANSFER_BIT;
     rec->stats.bytes_moved += 2 * bytes;
 }
@@ -478,6 +496,7 @@ void sto_record_fill(struct sto_recording *rec, const struct sto_buffer *dst, ui
     uint64_t base;
     const VkBuffer to = sto_buffer_handle(dst, &base);
     rec->device->vk.vkCmdFillBuffer(current(rec), to, base + offset, bytes, value);
+    sto_figure_kernel(rec->device, &rec->figures[rec->n_buffers - 1], false, bytes, 0);
     rec->stages |= VK_PIPELINE_STAGE_2_TRANSFER_BIT;
     rec->stats.bytes_moved += bytes;
 }

@@ -30,6 +30,7 @@ struct sto_recording {
     VkCommandBufferSubmitInfo *buffer_infos;
     VkSubmitInfo2 *batches;
     struct sto_batch_sync *syncs;
+    struct sto_batch_figures *figures;
     uint32_t n_buffers, capacity, n_allocated;
     struct sto_timeline *waits_for; /* of the next batch; NULL: nothing */
     uint64_t wait_value;
@@ -55,6 +56,9 @@ struct sto_recording {
     struct sto_span_ns *spans;    /* [capacity] of the batches timed last */
     uint32_t n_spans;
 };
+
+/* handover.c */
+struct sto_span_ns sto_span_of(struct sto_sim_span span);
 
 /* Waits for the recording's last submission, and takes it off the device's list. */
 void sto_queue_forget(struct sto_recording *rec);

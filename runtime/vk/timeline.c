@@ -11,10 +11,7 @@ enum sto_status sto_timeline_create(struct sto_device *device, struct sto_timeli
     if (timeline == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "out of memory for a timeline");
     timeline->device = device;
-    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
-    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-    const VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &timeline->handle);
+    const VkResult result = sto_semaphore_create(device, &timeline->handle);
     if (result != VK_SUCCESS) {
         sto_free(timeline);
         return sto_device_fail(device, err, result, "creating a timeline");
@@ -27,26 +24,20 @@ void sto_timeline_destroy(struct sto_timeline *timeline)
 {
     if (timeline == NULL)
         return;
-    timeline->device->vk.vkDestroySemaphore(timeline->device->handle, timeline->handle, NULL);
+    sto_semaphore_destroy(timeline->device, timeline->handle);
     sto_free(timeline);
 }
 
 enum sto_status sto_timeline_signal(struct sto_timeline *timeline, uint64_t value, struct sto_error *err)
 {
     struct sto_device *device = timeline->device;
-    const VkSemaphoreSignalInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO, .semaphore = timeline->handle, .value = value};
-    const VkResult result = device->vk.vkSignalSemaphore(device->handle, &info);
+    const VkResult result = sto_semaphore_signal(device, timeline->handle, value);
     return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "signalling a timeline");
 }
 
 enum sto_status sto_timeline_wait(struct sto_timeline *timeline, uint64_t value, struct sto_error *err)
 {
     struct sto_device *device = timeline->device;
-    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                      .semaphoreCount = 1,
-                                      .pSemaphores = &timeline->handle,
-                                      .pValues = &value};
-    const VkResult result = device->vk.vkWaitSemaphores(device->handle, &info, UINT64_MAX);
+    const VkResult result = sto_semaphore_wait(device, timeline->handle, value);
     return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "waiting for a timeline");
 }

@@ -17,4 +17,8 @@ enum sto_status sto_timeline_signal(struct sto_timeline *timeline, uint64_t valu
 /* Waits until it has reached value. STO_ERR_DEVICE_LOST when it never will. Any thread. */
 enum sto_status sto_timeline_wait(struct sto_timeline *timeline, uint64_t value, struct sto_error *err);
 
+/* When what raised it to value ran, on a simulated device alone (sto_device_simulator); of the last 256 values. */
+struct sto_span_ns;
+bool sto_timeline_simulated_span(const struct sto_timeline *timeline, uint64_t value, struct sto_span_ns *out);
+
 #endif

@@ -17,6 +17,7 @@ struct sto_transfers {
     VkCommandBuffer *buffers;   /* [n] */
     struct transfer *transfers; /* [n] */
     VkSubmitInfo2 *batches;     /* [n] */
+    struct sto_batch_figures *figures; /* [n] */
     uint32_t n;
 };
 
@@ -49,7 +50,8 @@ enum sto_status sto_transfers_create(struct sto_device *device, uint32_t n, stru
     t->buffers = sto_calloc(n, sizeof(VkCommandBuffer));
     t->transfers = sto_calloc(n, sizeof *t->transfers);
     t->batches = sto_calloc(n, sizeof *t->batches);
-    if (t->buffers == NULL || t->transfers == NULL || t->batches == NULL) {
+    t->figures = sto_calloc(n, sizeof *t->figures);
+    if (t->buffers == NULL || t->transfers == NULL || t->batches == NULL || t->figures == NULL) {
         status = sto_fail(err, STO_ERR_NO_FIT, "out of memory for %u transfers", (unsigned)n);
         goto fail;
     }
@@ -81,6 +83,7 @@ void sto_transfers_destroy(struct sto_transfers *t)
     sto_free(t->buffers);
     sto_free(t->transfers);
     sto_free(t->batches);
+    sto_free(t->figures);
     sto_free(t);
 }
 
@@ -100,6 +103,8 @@ enum sto_status sto_transfers_record(struct sto_transfers *t, uint32_t i, const 
         assert(copy->dst_offset + copy->bytes <= copy->dst->bytes);
         assert(copy->src_offset + copy->bytes <= copy->src->bytes);
         device->vk.vkCmdCopyBuffer(cmd, from, to, 1, &region);
+        sto_figure_copy(device, &t->figures[i], sto_buffer_memory(copy->dst), sto_buffer_memory(copy->src),
+                        copy->bytes);
     }
     if (result == VK_SUCCESS)
         result = device->vk.vkEndCommandBuffer(cmd);
@@ -128,8 +133,7 @@ enum sto_status sto_transfers_submit(struct sto_transfers *t, uint32_t first, ui
     struct sto_device *device = t->device;
     if (device->lost)
         return sto_fail(err, STO_ERR_DEVICE_LOST, "%s was lost: close it and open it again", device->snapshot.name);
-    const VkResult result =
-        device->vk.vkQueueSubmit2(device->transfer_queue, n, t->batches + first, VK_NULL_HANDLE);
+    const VkResult result = sto_hand_over(device, true, t->batches + first, t->figures + first, n);
     device->queue_stats.submits++;
     return result == VK_SUCCESS ? STO_OK : sto_device_fail(device, err, result, "submitting transfers");
 }

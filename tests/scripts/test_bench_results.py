@@ -153,6 +153,13 @@ def prompts_are_paired_by_ubatch():
     assert "faster" in compare([[[row([1.0, 1.1, 1.2, 1.3], n_ubatch=64)]], [[row([2.0, 2.1, 2.2, 2.3], n_ubatch=8)]]])
 
 
+def simulated_and_measured_results_do_not_meet():
+    simulated = row([100.0] * 5, simulated=True)
+    assert "no change" in compare([[[simulated]], [[simulated]]])
+    done = compare([[[simulated]], [[row([100.0] * 5)]]], code=2)
+    assert "tg128" not in done, done
+
+
 def what_differs_is_said_and_does_not_hinder():
     a, b = [row([1.0, 1.1, 1.2, 1.3])], [row([2.0, 2.1, 2.2, 2.3], type_k="q8_0", gpu_info="another card")]
     out = compare([[a], [b]])
@@ -218,5 +225,6 @@ def a_throttled_run_is_not_drawn():
 
 run(the_test_is_mann_whitneys, a_change_is_told_from_noise, a_throttled_run_is_not_compared,
     the_peer_stands_in_the_same_table, a_peer_is_measured_in_turns, prompts_are_paired_by_ubatch,
+    simulated_and_measured_results_do_not_meet,
     what_differs_is_said_and_does_not_hinder, rubbish_is_one_line, a_sweep_becomes_a_drawing,
     a_throttled_run_is_not_drawn)
