@@ -11,6 +11,7 @@
 #include "host/cli/bench_list.h"
 #include "host/cli/bench_memory.h"
 #include "host/cli/bench_stats.h"
+#include "host/cli/bench_sweep.h"
 #include "host/cli/gpu_sampler.h"
 #include "host/cli/stack.h"
 #include "runtime/bandwidth.h"
@@ -98,6 +99,7 @@ struct sto_bench_setup {
     struct sto_bench_memory memory_before, memory_after;
     uint64_t spilled_bytes;
     struct sto_gpu_source *source;
+    const struct sto_bench_budget *budget; /* of a sweep over them; NULL: none */
 };
 
 struct sto_bench_report {

@@ -219,6 +219,27 @@ static void add_gpu(cJSON *o, const struct sto_gpu_summary *g, const char *troub
         (void)cJSON_AddNullToObject(o, "throttled");
 }
 
+/* A sweep over budgets: what was promised, and what bounds it. */
+static enum sto_status add_budget(cJSON *o, const struct sto_bench_budget *b, const struct sto_bench_test *t,
+                                  struct sto_error *err)
+{
+    struct sto_bench_forecast f;
+    const enum sto_status status = sto_bench_forecast_of(b, t->n_prompt, t->n_gen, t->n_depth, t->n_ubatch, &f, err);
+    if (status != STO_OK)
+        return status;
+    const struct sto_plan_share *lanes = b->plan.figures.decode_lanes;
+    add_number(o, "vram_budget_bytes", (double)b->params.vram_bytes);
+    add_number(o, "device_peak_bytes", (double)b->peak_bytes);
+    add_number(o, "resident_layers", lanes[STO_LANE_RESIDENT].layers);
+    add_number(o, "cpu_layers", lanes[STO_LANE_CPU].layers);
+    add_known(o, "predicted_ts", f.predicted);
+    add_text(o, "predicted_limit", sto_plan_bind_name(f.bind));
+    add_known(o, "roofline_ts", f.roofline);
+    add_known(o, "streaming_ts", f.streaming);
+    add_known(o, "cpu_ts", f.cpu);
+    return STO_OK;
+}
+
 static void add_result(cJSON *o, const struct sto_bench_setup *setup, const struct sto_bench_result *r,
                        const struct sto_bench_figures *f)
 {
@@ -327,9 +348,11 @@ enum sto_status sto_bench_report_row(struct sto_bench_report *r, const struct st
         cJSON *o = cJSON_CreateObject();
         add_setup(o, r->setup);
         add_result(o, r->setup, result, &f);
-        if (r->format == STO_BENCH_CSV)
+        if (r->setup->budget != NULL)
+            status = add_budget(o, r->setup->budget, &result->test, err);
+        if (status == STO_OK && r->format == STO_BENCH_CSV)
             print_csv(r, o);
-        else
+        else if (status == STO_OK)
             status = print_json(r, o, err);
         cJSON_Delete(o);
     }

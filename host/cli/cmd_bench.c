@@ -12,6 +12,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/engine.h"
+#include "runtime/probe.h"
 
 enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16, MAX_SWEEP_DEPTH = 1 << 15, MAX_SWEEP_UBATCH = 512 };
 
@@ -27,6 +28,8 @@ struct job {
     const char *file;
     char *sha256;
     char model_type[96];
+    struct sto_bandwidth bandwidth;
+    struct sto_bench_budget budget; /* --sweep vram */
 };
 
 /* ---- options ---- */
@@ -113,14 +116,36 @@ static enum sto_status check_context(const struct job *j, struct sto_error *err)
     return STO_OK;
 }
 
+static bool sweeps_budgets(const struct job *j)
+{
+    return j->options->own.sweep == STO_SWEEP_VRAM;
+}
+
+static struct sto_engine_params engine_params(const struct job *j)
+{
+    struct sto_engine_params params;
+    sto_options_engine(j->options, &params);
+    params.ctx_tokens = max_u32(j->options->common.ctx_tokens, needed_tokens(j));
+    params.ubatch_tokens = sto_bench_list_max(&j->ubatches);
+    return params;
+}
+
 static enum sto_status create_engine(struct job *j, struct sto_error *err)
 {
-    const struct sto_options *o = j->options;
-    struct sto_engine_params params;
-    sto_options_engine(o, &params);
-    params.ctx_tokens = max_u32(o->common.ctx_tokens, needed_tokens(j));
-    params.ubatch_tokens = sto_bench_list_max(&j->ubatches);
-    return sto_stack_create_engine(&j->stack, o, &params, err);
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_engine_params params = engine_params(j);
+    if (!sweeps_budgets(j))
+        return sto_stack_create_engine(&j->stack, j->options, &params, err);
+    enum sto_status status = sto_bench_budget_plan(j->stack.model, &params, &j->budget, err);
+    if (status != STO_OK)
+        return status;
+    status = sto_engine_create(j->stack.device, j->stack.model, &params, &callbacks, &j->stack.engine, err);
+    sto_term_clear();
+    if (status == STO_OK)
+        sto_engine_get_info(j->stack.engine, &j->stack.info);
+    else
+        sto_model_plan_free(&j->budget.plan);
+    return status;
 }
 
 /* "qwen3 Q4_K_M": the family, and what the file says of its weights; of a shape its own name. */
@@ -201,35 +226,46 @@ static void warn_of_spill(const struct job *j)
     sto_print_message(STO_LOG_WARNING, line);
 }
 
+static enum sto_status open_device(struct job *j, struct sto_error *err)
+{
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_device_params params;
+    sto_options_device(j->options, &params);
+    params.simulate_only = true; /* nobody reads what is computed here */
+    return sto_device_open(&params, &callbacks, &j->stack.device, err);
+}
+
+/* The model, and what holds for all tests. */
 static enum sto_status open_all(struct job *j, struct sto_error *err)
 {
     const struct sto_callbacks callbacks = sto_term_callbacks();
-    struct sto_device_params device_params;
-    struct sto_bandwidth bandwidth;
     uint32_t address[4];
     enum sto_status status;
-    sto_options_device(j->options, &device_params);
-    device_params.simulate_only = true; /* nobody reads what is computed here */
     if ((status = open_model(j, &callbacks, err)) != STO_OK)
         return status;
     if ((status = make_sweep(j, err)) != STO_OK)
         return status;
     if ((status = check_context(j, err)) != STO_OK)
         return status;
-    if ((status = sto_device_open(&device_params, &callbacks, &j->stack.device, err)) != STO_OK)
+    if ((status = open_device(j, err)) != STO_OK)
         return status;
     if (sto_device_pci_address(j->stack.device, address))
         j->source = sto_gpu_facts_open(address, NULL);
-    if ((status = sto_bandwidth_measure(j->stack.device, &bandwidth, err)) != STO_OK)
+    if ((status = sto_bandwidth_measure(j->stack.device, &j->bandwidth, err)) != STO_OK)
         return status;
+    return hash_model(j, &callbacks, err);
+}
+
+/* Engine and session, and what is said of them. */
+static enum sto_status open_engine(struct job *j, struct sto_error *err)
+{
+    enum sto_status status;
     const struct sto_bench_memory before = sto_bench_memory_now(j->stack.device, j->source);
     if ((status = create_engine(j, err)) != STO_OK)
         return status;
     if ((status = create_runner(j, err)) != STO_OK)
         return status;
     const struct sto_bench_memory after = sto_bench_memory_now(j->stack.device, j->source);
-    if ((status = hash_model(j, &callbacks, err)) != STO_OK)
-        return status;
     j->setup = (struct sto_bench_setup){
         .options = j->options,
         .model = j->stack.model,
@@ -238,7 +274,7 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
         .findings = sto_device_get_findings(j->stack.device),
         .engine = j->stack.info,
         .sizes = sto_bench_sizes_of(j->stack.model, j->stack.info.kv_bytes_per_token),
-        .bandwidth = bandwidth,
+        .bandwidth = j->bandwidth,
         .model_file = j->file,
         .model_type = j->model_type,
         .sha256 = j->sha256,
@@ -246,9 +282,23 @@ static enum sto_status open_all(struct job *j, struct sto_error *err)
         .memory_after = after,
         .spilled_bytes = sto_bench_spilled_bytes(&before, &after, sto_device_get_plan(j->stack.device)->unified_memory),
         .source = j->source,
+        .budget = sweeps_budgets(j) ? &j->budget : NULL,
     };
     warn_of_spill(j);
     return STO_OK;
+}
+
+static void close_engine(struct job *j)
+{
+    sto_session_destroy(j->runner.session);
+    sto_engine_destroy(j->stack.engine);
+    sto_free(j->runner.tokens);
+    sto_free(j->runner.logits);
+    sto_free(j->result.ns);
+    sto_free(j->result.first_token_ns);
+    j->runner = (struct sto_bench_runner){0};
+    j->result = (struct sto_bench_result){0};
+    j->stack.engine = NULL;
 }
 
 /* ---- the tests ---- */
@@ -259,6 +309,7 @@ static enum sto_status run_test(struct job *j, struct sto_bench_test test, struc
         return STO_OK;
     j->result.work = sto_bench_work_of(&j->setup.sizes, &test);
     const enum sto_status status = sto_bench_run(&j->runner, &test, &j->result, err);
+    j->budget.peak_bytes = sto_device_local_peak_bytes(j->stack.device);
     return status == STO_OK ? sto_bench_report_row(&j->report, &j->result, err) : status;
 }
 
@@ -298,6 +349,63 @@ static enum sto_status run_all(struct job *j, struct sto_error *err)
     return status;
 }
 
+/* ---- budgets ---- */
+
+/* Rates as they are found once, before anything is within a budget. The processor's are those of a simulation: there is
+ * nothing yet that measures them. */
+static enum sto_status open_budgets(struct job *j, struct sto_bench_budgets *budgets, struct sto_error *err)
+{
+    const struct sto_engine_params engine = engine_params(j);
+    struct sto_model_plan_params *params = &j->budget.params;
+    struct sto_sizes sizes;
+    enum sto_status status = sto_sizes_of(j->stack.model, &engine, &sizes, err);
+    if (status != STO_OK)
+        return status;
+    *params = (struct sto_model_plan_params){.ram_bytes = j->options->common.ram_bytes, .means = STO_PLAN_MEANS};
+    status = sto_probe_rates(j->stack.device, sizes.type_bytes, UINT64_MAX, &params->rates, err);
+    if (j->options->common.sim != NULL)
+        params->rates.cpu_gb_per_s = j->options->common.simulation.cpu_gb_per_s;
+    for (uint32_t t = 0; t < STO_TYPE_COUNT; t++)
+        j->budget.read_bytes += sizes.type_bytes[t];
+    if (status == STO_OK)
+        status = sto_bench_budgets_choose(&j->options->own.budgets, &sizes, sto_model_n_layers(j->stack.model),
+                                          sto_default_budget_bytes(j->stack.device), budgets, err);
+    sto_sizes_free(&sizes);
+    return status;
+}
+
+/* On a device that was opened anew: what it has held at most is this budget's. */
+static enum sto_status run_budget(struct job *j, uint64_t vram_bytes, struct sto_error *err)
+{
+    sto_device_close(j->stack.device);
+    j->stack.device = NULL;
+    j->budget.params.vram_bytes = vram_bytes;
+    enum sto_status status = open_device(j, err);
+    if (status != STO_OK)
+        return status;
+    if ((status = open_engine(j, err)) == STO_OK) {
+        status = run_all(j, err);
+        sto_model_plan_free(&j->budget.plan);
+    }
+    close_engine(j);
+    return status;
+}
+
+/* Budgets that the model does not fit in are left out, with a word on stderr; if all are, that is the error. */
+static enum sto_status run_budgets(struct job *j, struct sto_error *err)
+{
+    struct sto_bench_budgets budgets;
+    enum sto_status status = open_budgets(j, &budgets, err);
+    for (size_t i = 0; i < budgets.n && status == STO_OK; i++) {
+        status = run_budget(j, budgets.bytes[i], err);
+        if (status == STO_ERR_NO_FIT && (i + 1 < budgets.n || j->report.n_rows > 0)) {
+            sto_print_message(STO_LOG_INFO, err->message);
+            status = STO_OK;
+        }
+    }
+    return status;
+}
+
 /* A sweep is for plotting: CSV, unless something else is asked for. */
 static enum sto_bench_output choose_format(const struct sto_options *o)
 {
@@ -308,8 +416,11 @@ static enum sto_bench_output choose_format(const struct sto_options *o)
 static enum sto_status run(struct job *j, struct sto_error *err)
 {
     enum sto_status status;
-    if (j->options->own.sweep == STO_SWEEP_VRAM)
-        return sto_fail(err, STO_ERR_USAGE, "--sweep vram: not in this version");
+    if (sweeps_budgets(j) && (j->options->common.place != NULL || j->options->common.vram_bytes > 0))
+        return sto_fail(err, STO_ERR_USAGE, "--sweep vram plans for each of its budgets: --budgets, not --%s",
+                        j->options->common.place != NULL ? "place" : "vram");
+    if (!sweeps_budgets(j) && j->options->own.budgets.n > 0)
+        return sto_fail(err, STO_ERR_USAGE, "--budgets is for --sweep vram");
     if (j->options->own.shape != NULL && j->options->n_models > 0)
         return sto_fail(err, STO_ERR_USAGE, "--shape '%s' and MODEL '%s': one of them is enough", j->options->own.shape,
                         j->options->models[0]);
@@ -317,9 +428,11 @@ static enum sto_status run(struct job *j, struct sto_error *err)
         return status;
     if ((status = open_all(j, err)) != STO_OK)
         return status;
+    if (!sweeps_budgets(j) && (status = open_engine(j, err)) != STO_OK)
+        return status;
     j->report = (struct sto_bench_report){.out = stdout, .format = choose_format(j->options), .setup = &j->setup};
     sto_bench_report_begin(&j->report);
-    status = run_all(j, err);
+    status = sweeps_budgets(j) ? run_budgets(j, err) : run_all(j, err);
     sto_bench_report_end(&j->report);
     if (status == STO_OK && j->report.n_throttled > 0)
         status = sto_fail(err, STO_ERR_FAILED, "the GPU was slowed down during %zu of %zu tests: these have no average",
@@ -336,13 +449,9 @@ int sto_cmd_bench(int argc, char **argv)
     if (!sto_cli_begin(argc, argv, &options, &code))
         return code;
     const enum sto_status status = run(&j, &err);
-    sto_session_destroy(j.runner.session);
+    close_engine(&j);
     sto_stack_close(&j.stack);
-    sto_free(j.runner.tokens);
-    sto_free(j.runner.logits);
     sto_gpu_facts_close(j.source);
     sto_free(j.sha256);
-    sto_free(j.result.ns);
-    sto_free(j.result.first_token_ns);
     return status == STO_OK ? sto_cli_finish() : sto_cli_fail(&err);
 }

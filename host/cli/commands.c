@@ -67,7 +67,7 @@ const struct sto_command sto_commands[] = {
         .name = "bench",
         .summary = "measure tokens per second",
         .usage = {"bench [MODEL | --shape NAME:FORMAT] [-p LIST] [-n LIST] [-d LIST] [-b LIST] [-ub LIST] [-r N] "
-                  "[-o FORMAT] [--sweep context|batch]"},
+                  "[-o FORMAT] [--sweep context|batch|vram [--budgets LIST]] [--sim FILE]"},
         .details = "Measures prompt processing (pp512: 512 tokens together) and generation (tg128: 128 tokens one by "
                    "one), each with every number of tokens in the context before (@ d4096), as llama-bench is asked "
                    "for them. A LIST is numbers and ranges with commas: 512, 128,256, 1-4, 0-4096+1024, 1-512*2.\n\n"
@@ -83,14 +83,21 @@ const struct sto_command sto_commands[] = {
                    "system memory is said.\n\n"
                    "csv, json and jsonl have llama-bench's field names where they mean the same. --sweep context goes "
                    "over depths, --sweep batch over ubatches, as CSV; bench/plot draws them and bench/compare says "
-                   "what changed between two results. --shape makes random weights on the device, so that no file is "
+                   "what changed between two results. --sweep vram goes over budgets of device memory, each with its "
+                   "own plan, and prints what was predicted and the rooflines beside what was measured. --sim FILE "
+                   "stands for a card with the rates in FILE, a line each as --rates of strato plan has them: vram, "
+                   "product, link, link_back, dram, dram_shared, cpu (GB/s), compute, cpu_compute (TFLOP/s), "
+                   "crossing, submit, latency (us), jitter (%), seed. Batches, copies and semaphores are the real ones, kernels "
+                   "are not run, and results say that they are simulated. --shape makes random weights on the device, so that no file is "
                    "needed.\n\n" MODEL_TEXT,
         .tables = {&sto_bench_table, ENGINE_TABLES},
         .examples = {{"strato bench qwen3-8b.gguf -p 512 -n 128", "one prompt length, one generation length"},
                      {"strato bench --shape 8b:q4_k_m -d 0,4096,16384 --synthetic",
                       "Qwen3-8B's shape at three depths, no file needed"},
                      {"strato bench qwen3-8b.gguf -o json > before.json", "for bench/compare"},
-                     {"strato bench qwen3-8b.gguf --sweep context > sweep.csv", "for bench/plot"}},
+                     {"strato bench qwen3-8b.gguf --sweep context > sweep.csv", "for bench/plot"},
+                     {"strato bench --shape 8b:q4_k_m --sweep vram --sim card.txt > sweep.csv",
+                      "tokens/s of a card that is not here"}},
         .exits = "012345",
         .max_models = 1,
     },

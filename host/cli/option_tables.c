@@ -182,6 +182,8 @@ static const struct sto_option sto_bench_table_lines[] = {
      STO_OPTION_FLAG, AT(own.synthetic)},
     {"--no-hash", NULL, NULL, "leave out the model file's SHA-256", STO_OPTION_FLAG, AT(own.no_hash)},
     {"--sweep", NULL, "WHAT", "a curve instead of a point", STO_OPTION_CHOICE, AT(own.sweep), .choices = sweep_choices},
+    {"--budgets", NULL, "LIST", "--sweep vram: device memory to plan within, such as 2G,4G,6G", STO_OPTION_TEXTS,
+     AT(own.budgets)},
     {"--shape", NULL, "NAME:FORMAT", "random weights of a known model's shape, made on the device", STO_OPTION_TEXT,
      AT(own.shape)},
 };

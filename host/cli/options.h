@@ -73,6 +73,7 @@ struct sto_command_options {
     int bench_output;       /* enum sto_bench_output */
     bool bench_output_set;
     int sweep;              /* enum sto_sweep */
+    struct sto_text_list budgets; /* --budgets */
     const char *shape;
     bool synthetic, no_hash;
     int decode;             /* enum sto_bench_decode */

@@ -60,7 +60,8 @@ static struct work estimate(const struct sto_op_attention_args *a, uint32_t n, u
 {
     const uint64_t tokens = a->max_tokens > 0 ? a->max_tokens : (uint64_t)a->kv.pages * KV_PAGE;
     const uint64_t row = sto_type_bytes(a->kv.type, a->kv.head_dim);
-    return (struct work){.flops = 4 * tokens * n * a->n_heads * a->kv.head_dim,
+    const uint64_t attended = a->max_tokens > n ? tokens - n / 2 : tokens; /* by a column in the middle of the last n */
+    return (struct work){.flops = 4 * attended * n * a->n_heads * a->kv.head_dim,
                          .bytes = 2 * tokens * kv_reads * a->kv.n_kv_heads * row};
 }
 
@@ -170,6 +171,7 @@ static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_ar
         .n_uses = 4,
         .flops = work.flops,
         .bytes_moved = work.bytes,
+        .once_bytes = estimate(a, args->n_cols, 1).bytes + 2 * uses[1].bytes,
     };
     sto_record_dispatch(ops->rec, &dispatch);
 }

@@ -239,6 +239,7 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
         {a->bias + row0 * sizeof(float), a->bias != 0 ? rows * sizeof(float) : 0, STO_READ},
     };
     const struct sto_use *end = add_epilogue(p, &args, uses + 4);
+    const uint64_t own_bytes = w_rows * row_bytes + (uint64_t)p->cols * rows * sizeof(float);
     const uint32_t row_groups = ceil_div(rows, p->tile_rows);
     struct sto_dispatch d = {
         .kernel = p->kernel,
@@ -247,7 +248,8 @@ static void record_rows(const struct product *p, uint32_t row0, uint32_t rows)
         .uses = uses,
         .n_uses = (uint32_t)(end - uses),
         .flops = 2 * w_rows * a->w.cols * p->cols,
-        .bytes_moved = w_rows * row_bytes + x_bytes + (uint64_t)p->cols * rows * sizeof(float),
+        .bytes_moved = own_bytes + x_bytes,
+        .once_bytes = own_bytes + x_bytes * w_rows / a->w.rows, /* the other rows' dispatches read the same x */
     };
     if (p->tile_cols == 0) { /* matvec: groups are rows, in two dimensions */
         d.groups[0] = row_groups < MAX_GROUPS ? row_groups : MAX_GROUPS;

@@ -44,6 +44,8 @@ static enum sto_status choose_and_plan(struct sto_device *device, const struct s
     enum sto_status status = sto_device_find(list, n, params->name, &index, err);
     if (status == STO_OK) {
         device->snapshot = list[index];
+        if (params->simulation != NULL)
+            sto_simulated_snapshot(params, &device->snapshot);
         device->physical = device->instance->physical[index];
         const struct sto_plan_options options = {
             .subgroup_size = params->subgroup_size, .no_f16 = params->no_f16, .no_int_dot = params->no_int_dot,

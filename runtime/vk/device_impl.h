@@ -122,6 +122,8 @@ struct sto_batch_figures {
     struct sto_sim_work work;
     struct sto_sim_span span;
 };
+/* What the plan is made from. */
+void sto_simulated_snapshot(const struct sto_device_params *params, struct sto_device_snapshot *snapshot);
 /* Once the VkDevice is there; changes the plan. Does nothing where no simulation is asked for. */
 enum sto_status sto_simulated_create(struct sto_device *device, const struct sto_device_params *params,
                                      struct sto_error *err);

@@ -38,6 +38,17 @@ static void run_batch(void *user, void *tag)
         device->lost = true;
 }
 
+/* Kernels that are not run are those of a card; else those that this device takes. Memory is as much as there is. */
+void sto_simulated_snapshot(const struct sto_device_params *params, struct sto_device_snapshot *snapshot)
+{
+    (void)snprintf(snapshot->name, sizeof snapshot->name, "a simulated card of %g GB/s, link %g GB/s",
+                   params->simulation->vram_gb_per_s, params->simulation->link_gb_per_s);
+    if (params->simulate_only)
+        snapshot->kind = STO_DEVICE_DISCRETE;
+    for (uint32_t i = 0; i < snapshot->n_heaps; i++)
+        snapshot->heaps[i].bytes = sto_ram_bytes();
+}
+
 enum sto_status sto_simulated_create(struct sto_device *device, const struct sto_device_params *params,
                                      struct sto_error *err)
 {
@@ -52,8 +63,7 @@ enum sto_status sto_simulated_create(struct sto_device *device, const struct sto
     device->plan.device_memory_mapped = device->plan.unified_memory = false;
     device->plan.has_transfer_queue = true;
     device->plan.transfer_family = device->plan.compute_family;
-    (void)snprintf(device->snapshot.name, sizeof device->snapshot.name, "a simulated card of %g GB/s, link %g GB/s",
-                   params->simulation->vram_gb_per_s, params->simulation->link_gb_per_s);
+    device->plan.use_memory_budget = false;
     return sto_simulator_create(params->simulation, run_batch, device, &s->simulator, err);
 }
 

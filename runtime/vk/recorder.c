@@ -445,8 +445,8 @@ void sto_record_dispatch(struct sto_recording *rec, const struct sto_dispatch *d
         put_dispatch(rec, d, info, pipeline);
     rec->stages |= VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT;
     rec->stages |= d->indirect != NULL ? VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT : 0;
-    sto_figure_kernel(device, &rec->figures[rec->n_buffers - 1], info->weight != STO_TYPE_COUNT, d->bytes_moved,
-                      d->flops);
+    sto_figure_kernel(device, &rec->figures[rec->n_buffers - 1], info->weight != STO_TYPE_COUNT,
+                      d->once_bytes > 0 ? d->once_bytes : d->bytes_moved, d->flops);
     rec->stats.dispatches++;
     rec->stats.flops += d->flops;
     rec->stats.bytes_moved += d->bytes_moved;

@@ -28,6 +28,7 @@ struct sto_dispatch {
     const struct sto_use *uses;
     uint32_t n_uses;                  /* <= STO_MAX_USES                                                    */
     uint64_t flops, bytes_moved;      /* estimates: for cutting, and for GB/s                               */
+    uint64_t once_bytes;              /* of those, when what is read again comes from a cache; 0: all       */
 };
 
 struct sto_recording_stats {

@@ -91,7 +91,8 @@ def rubbish_is_wrong_usage_and_is_named():
                          (["-d", "1-9+0"], "-d"), (["-b", "0"], "-b", "0"), (["-b", "x"], "-b"), (["-ub", "0"], "-ub"),
                          (["-ub", "70000"], "-ub", "70000"), (["-r", "0"], "-r", "0"), (["-r", "x"], "-r"),
                          (["-r", "1001"], "-r", "1001"), (["-o", "xml"], "-o", "xml"), (["--sweep", "all"], "--sweep", "all"),
-                         (["--sweep", "vram"], "--sweep", "not in this version"), (["-p"], "-p"), (["-zz"], "-zz"), (["--decode", "x"], "--decode", "x"),
+                         (["--budgets", "2G"], "--budgets", "--sweep vram"), (["--sweep", "vram", "--vram", "1G"], "--sweep vram", "--budgets"),
+                         (["--sweep", "vram", "--budgets", "1G,x"], "--budgets", "'x'"), (["-p"], "-p"), (["-zz"], "-zz"), (["--decode", "x"], "--decode", "x"),
                          (["-p", "0", "-n", "0"], "-p 0", "-n 0"), (["-p", "600"], "600", "512"),
                          (["-d", "500"], "1012", "512"), (["--ctx", "100", "-p", "101", "-n", "1"], "--ctx", "101"),
                          (["-p", "1-9999"], "-p", "64")):
@@ -148,6 +149,33 @@ def sweeps_are_csv():
     check([int(r["n_ubatch"]) for r in rows] == [1, 2, 4, 8, 16], "batches: %r" % rows)
     check(all(r["n_gen"] == "0" for r in rows), "generation does not depend on the batch")
     expect_error(strato("bench", DEMO, "--sweep", "context"), 2, "--sweep context", "-d")
+
+
+@test
+def a_sweep_over_memory_is_within_it_and_never_falls():
+    write("card.txt", b"vram=300, link=13 # a card\ncompute=20, dram=65, crossing=20, submit=3, latency=2\n")
+    run = ["bench", "--shape", "0.6b:q4_k_m", "--sim", path("card.txt"), "--sweep", "vram", "-p", "256", "-n", "8", "-r",
+           "1", "--ctx", "512"]
+    rows = list(csv.DictReader(io.StringIO(good(*run, "--budgets", "450M,500M,400M", "--budgets", "600M").out.decode())))
+    check([int(r["vram_budget_bytes"]) >> 20 for r in rows] == [n for n in (400, 450, 500, 600) for _ in (0, 1)],
+          "budgets: %r" % [r["vram_budget_bytes"] for r in rows])
+    for r in rows:
+        check(0 < int(r["device_peak_bytes"]) <= int(r["vram_budget_bytes"]), "more than the budget: %r" % r)
+        check(r["simulated"] == "true" and r["backends"] == "simulated" and "13 GB/s" in r["gpu_info"], "not marked")
+        predicted, got = float(r["predicted_ts"]), float(r["avg_ts"])
+        least = 0.9 if r["n_gen"] != "0" else 0.75  # so small a model does much beside its products
+        check(least < got / predicted < 1.1, "%s simulated, %s predicted" % (got, predicted))
+    for kind in ("n_gen", "n_prompt"):
+        speeds = [float(r["avg_ts"]) for r in rows if r[kind] != "0"]
+        check(all(b >= a * 0.999 for a, b in zip(speeds, speeds[1:])), "slower with more memory: %r" % speeds)
+    again = list(csv.DictReader(io.StringIO(good(*run, "--budgets", "400M").out.decode())))
+    check([r["samples_ns"] for r in again] == [r["samples_ns"] for r in rows[:2]], "not the same times again")
+    out = strato(*run, "--budgets", "10M,600M")
+    check(out.code == 0 and len(out.out.splitlines()) == 3 and b"needs" in out.err, "what does not fit", out)
+    expect_error(strato(*run, "--budgets", "10M"), 5, "qwen3-0.6b")
+    expect_error(strato("bench", "--shape", "tiny:q4_0", "--sim", "vram=1,links=3"), 2, "--sim", "'links'")
+    md = good("bench", "--shape", "tiny:q4_0", "--sim", "vram=1,link=3", "-p", "8", "-n", "2", "-r", "1").out.decode()
+    check("**simulated**" in md, "not marked: " + md)
 
 
 @test

@@ -150,8 +150,9 @@ def a_full_disk_under_the_cache_is_a_warning():
 
 
 @test
-def what_does_nothing_yet_is_refused():
-    expect_error(strato("run", DEMO, "-p", "x", "--sim", "rates.txt"), 2, "--sim")
+def figures_of_a_simulation_are_checked():
+    expect_error(strato("run", DEMO, "-p", "x", "--sim", "vram=3"), 2, "--sim", "'link'")
+    expect_error(strato("run", DEMO, "-p", "x", "--sim", "nowhere.txt"), 1, "--sim", "nowhere.txt")
 
 
 sys.exit(main())

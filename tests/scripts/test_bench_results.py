@@ -218,6 +218,17 @@ def a_sweep_becomes_a_drawing():
     assert "prompt tokens at once (ubatch)" in texts and "16" in texts, texts
 
 
+def budgets_are_drawn_beside_their_bounds():
+    tree = plot([row([10.0 * gib] * 2, vram_budget_bytes=gib << 30, predicted_ts=11.0 * gib, roofline_ts=20.0 * gib,
+                     streaming_ts=15.0 * gib, simulated=True) for gib in (2, 3, 4)])
+    texts = [t.text for t in tree.findall("text")]
+    assert "device memory, GiB" in texts and "tg128, simulated" in texts and "cpu lane alone" not in texts, texts
+    assert all(x in texts for x in ("predicted", "roofline", "streaming alone", "2", "3", "4")), texts
+    assert len(tree.findall("circle")) == 12 and len(tree.findall("polyline")) == 4
+    heights = sorted({float(c.get("cy")) for c in tree.findall("circle") if c.get("fill") == "#1f6fb2"})
+    assert abs((heights[2] - heights[1]) - (heights[1] - heights[0])) < 0.2, heights
+
+
 def a_throttled_run_is_not_drawn():
     tree = plot([row([10.0] * 2), row([5.0] * 2, n_depth=512, throttled="slowed down by temperature")])
     assert len(tree.findall("circle")) == 1
@@ -227,4 +238,4 @@ run(the_test_is_mann_whitneys, a_change_is_told_from_noise, a_throttled_run_is_n
     the_peer_stands_in_the_same_table, a_peer_is_measured_in_turns, prompts_are_paired_by_ubatch,
     simulated_and_measured_results_do_not_meet,
     what_differs_is_said_and_does_not_hinder, rubbish_is_one_line, a_sweep_becomes_a_drawing,
-    a_throttled_run_is_not_drawn)
+    budgets_are_drawn_beside_their_bounds, a_throttled_run_is_not_drawn)
