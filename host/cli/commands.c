@@ -84,11 +84,12 @@ const struct sto_command sto_commands[] = {
                    "csv, json and jsonl have llama-bench's field names where they mean the same. --sweep context goes "
                    "over depths, --sweep batch over ubatches, as CSV; bench/plot draws them and bench/compare says "
                    "what changed between two results. --sweep vram goes over budgets of device memory, each with its "
-                   "own plan, and prints what was predicted and the rooflines beside what was measured. --sim FILE "
-                   "stands for a card with the rates in FILE, a line each as --rates of strato plan has them: vram, "
-                   "product, link, link_back, dram, dram_shared, cpu (GB/s), compute, cpu_compute (TFLOP/s), "
-                   "crossing, submit, latency (us), jitter (%), seed. Batches, copies and semaphores are the real ones, kernels "
-                   "are not run, and results say that they are simulated. --shape makes random weights on the device, so that no file is "
+                   "own plan, and prints what was predicted and the rooflines beside what was measured.\n\n"
+                   "--sim FILE stands for a card with the rates in FILE, a line each, as --rates of strato plan has "
+                   "them: vram, product, link, link_back, dram, dram_shared, cpu (GB/s), compute, cpu_compute "
+                   "(TFLOP/s), crossing, submit, latency (us), jitter (%), seed. Batches, copies and semaphores are "
+                   "the real ones, kernels are not run, and results say that they are simulated.\n\n"
+                   "--shape makes random weights on the device, so that no file is "
                    "needed.\n\n" MODEL_TEXT,
         .tables = {&sto_bench_table, ENGINE_TABLES},
         .examples = {{"strato bench qwen3-8b.gguf -p 512 -n 128", "one prompt length, one generation length"},

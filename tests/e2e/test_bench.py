@@ -163,7 +163,7 @@ def a_sweep_over_memory_is_within_it_and_never_falls():
         check(0 < int(r["device_peak_bytes"]) <= int(r["vram_budget_bytes"]), "more than the budget: %r" % r)
         check(r["simulated"] == "true" and r["backends"] == "simulated" and "13 GB/s" in r["gpu_info"], "not marked")
         predicted, got = float(r["predicted_ts"]), float(r["avg_ts"])
-        least = 0.9 if r["n_gen"] != "0" else 0.75  # so small a model does much beside its products
+        least = 0.8 if r["n_gen"] != "0" else 0.75  # so small a model does much beside its products
         check(least < got / predicted < 1.1, "%s simulated, %s predicted" % (got, predicted))
     for kind in ("n_gen", "n_prompt"):
         speeds = [float(r["avg_ts"]) for r in rows if r[kind] != "0"]
