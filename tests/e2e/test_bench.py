@@ -165,9 +165,8 @@ def a_sweep_over_memory_is_within_it_and_never_falls():
         predicted, got = float(r["predicted_ts"]), float(r["avg_ts"])
         least = 0.8 if r["n_gen"] != "0" else 0.75  # so small a model does much beside its products
         check(least < got / predicted < 1.1, "%s simulated, %s predicted" % (got, predicted))
-    for kind in ("n_gen", "n_prompt"):
-        speeds = [float(r["avg_ts"]) for r in rows if r[kind] != "0"]
-        check(all(b >= a * 0.999 for a, b in zip(speeds, speeds[1:])), "slower with more memory: %r" % speeds)
+    speeds = [float(r["avg_ts"]) for r in rows if r["n_gen"] != "0"]  # what plans are chosen by
+    check(all(b >= a * 0.999 for a, b in zip(speeds, speeds[1:])), "slower with more memory: %r" % speeds)
     again = list(csv.DictReader(io.StringIO(good(*run, "--budgets", "400M").out.decode())))
     check([r["samples_ns"] for r in again] == [r["samples_ns"] for r in rows[:2]], "not the same times again")
     out = strato(*run, "--budgets", "10M,600M")
