@@ -26,7 +26,8 @@ static struct sto_planner_input input_of(const struct sto_model_plan *p, const s
                                          uint32_t n_layers)
 {
     const struct sto_sizes *s = &p->sizes;
-    const uint64_t granule = s->fit.granule_tokens, ctx = (p->ctx_tokens + granule - 1) / granule * granule;
+    const uint64_t granule = s->fit.granule_tokens, sequences = params->engine.n_sequences;
+    const uint64_t ctx = (p->ctx_tokens + granule - 1) / granule * granule * (sequences > 1 ? sequences : 1);
     struct sto_planner_input in = {
         .layer_bytes = s->layer_bytes,
         .n_layers = n_layers,

@@ -286,6 +286,8 @@ static void record_attention(const struct pass *p, uint64_t oq)
         .partial = p->partial,
         .n_heads = h->n_heads,
         .max_tokens = p->f->max_tokens,
+        .runs = p->f->runs,
+        .n_runs = p->f->n_runs,
         .scale = h->attn_scale,
     };
     sto_op_attention(&p->f->ops, &attention);
@@ -345,6 +347,23 @@ void sto_decoder_record_layer(const struct sto_model *model, struct sto_forward 
     record_ffn(&p);
 }
 
+/* The norm of columns that need not be neighbours: they become rows side by side. */
+static void gather_norms(const struct pass *p, uint32_t n_rows, const struct sto_op_norm_args *all)
+{
+    const uint32_t *cols = p->f->logit_cols;
+    for (uint32_t i = 0, n; i < n_rows; i += n) {
+        struct sto_op_norm_args part = *all;
+        n = 1;
+        while (i + n < n_rows && cols[i + n] == cols[i] + n)
+            n++;
+        if (all->y.address != 0)
+            part.y = rows_of(all->y, i, n);
+        if (all->yq != 0)
+            part.yq = all->yq + sto_op_q8_bytes(i, p->x.cols);
+        sto_op_norm(&p->f->ops, rows_of(p->x, cols[i], n), &part);
+    }
+}
+
 void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward *f, uint32_t first_col,
                                uint32_t n_rows, struct sto_tensor logits)
 {
@@ -352,7 +371,9 @@ void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward
     const enum sto_weight_role role = output_role(&p);
     const struct norm norm = output_norm(&p);
     const struct sto_op_norm_args args = norm_args(&p, &norm, n_rows);
-    if (p.x.rows > 1)
+    if (f->logit_cols != NULL)
+        gather_norms(&p, n_rows, &args);
+    else if (p.x.rows > 1)
         sto_op_norm(&f->ops, rows_of(p.x, first_col, n_rows), &args);
     products(&p, &(struct products){.roles = {role}, .biases = {role}, .n = 1, .y = logits,
                                     .x = rows_of(p.h_norm, 0, n_rows), .xq = p.hq});

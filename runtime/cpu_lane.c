@@ -18,7 +18,7 @@ struct sto_cpu_lane {
     struct sto_arena vectors;          /* norms and biases as f32 */
     uint8_t *scratch, *step;
     float *logits;
-    uint64_t *kv_table;                /* [n_layers, STO_MAX_SEQUENCES, kv_pages] */
+    uint64_t *kv_table;                /* [n_layers, n_sequences, kv_pages] */
     struct sto_kv_layer *kv;           /* [n_layers] */
     uint8_t *pages[STO_MAX_SEQUENCES]; /* [n_layers, kv_pages, kv_page_bytes]; NULL: no such sequence */
 };
@@ -47,7 +47,7 @@ static enum sto_status choose_context(struct sto_engine *e, struct sto_error *er
     struct sto_fit_input in = {
         .where = "in main memory",
         .available_bytes = ram != 0 ? ram - ram / 8 : UINT64_MAX,
-        .kv_bytes_per_token = e->info.kv_bytes_per_token,
+        .kv_bytes_per_token = e->info.kv_bytes_per_token * (e->params.n_sequences > 1 ? e->params.n_sequences : 1),
         .fixed_bytes = scratch + (uint64_t)e->logit_rows * e->logit_stride * sizeof(float),
         .scratch_bytes_per_token = (v->scratch_bytes(e->model, ub, 9 * KV_PAGE) - scratch) / (8 * KV_PAGE) + 1,
         .trained_tokens = h->n_ctx_train,
@@ -89,7 +89,7 @@ static enum sto_status create_memory(struct sto_cpu_lane *lane, struct sto_error
     e->kv_page_bytes = sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim);
     e->info.scratch_bytes = e->model->vtable->scratch_bytes(e->model, e->info.ubatch_tokens, e->info.ctx_tokens);
     const size_t slots = sto_device_weight_index(STO_W_FIRST_OF_LAYER, h->n_layers);
-    const size_t row = (size_t)STO_MAX_SEQUENCES * e->kv_pages;
+    const size_t row = (size_t)e->n_sequences * e->kv_pages;
     lane->weights.weights = sto_calloc(slots, sizeof *lane->weights.weights);
     lane->made = sto_calloc(e->model->n_weights, sizeof *lane->made);
     lane->scratch = sto_calloc(1, (size_t)e->info.scratch_bytes);
@@ -236,7 +236,7 @@ enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t s
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for the KV cache");
     lane->pages[sequence] = pages;
     for (uint32_t l = 0; l < n_layers; l++) {
-        uint64_t *row = lane->kv_table + ((size_t)l * STO_MAX_SEQUENCES + sequence) * e->kv_pages;
+        uint64_t *row = lane->kv_table + ((size_t)l * e->n_sequences + sequence) * e->kv_pages;
         for (uint32_t p = 0; p < e->kv_pages; p++)
             row[p] = address_of(pages + l * layer_pages_bytes(e) + p * e->kv_page_bytes);
     }
@@ -292,4 +292,22 @@ void sto_cpu_lane_logits(struct sto_cpu_lane *lane, uint32_t n_cols, uint32_t fi
     const struct sto_tensor logits = {.address = address_of(lane->logits), .rows = n_rows,
                                       .cols = e->model->h.n_vocab, .stride = e->logit_stride};
     e->model->vtable->record_logits(e->model, &f, first_col, n_rows, logits);
+}
+
+void sto_cpu_lane_run_together(struct sto_cpu_lane *lane, uint32_t n_cols, const struct sto_column_run *runs,
+                               uint32_t n_runs, const uint32_t *logit_cols, uint32_t n_rows)
+{
+    const struct sto_engine *e = lane->engine;
+    const struct sto_model *m = e->model;
+    struct sto_forward f = forward(lane, n_cols);
+    const struct sto_tensor logits = {.address = address_of(lane->logits), .rows = n_rows, .cols = m->h.n_vocab,
+                                      .stride = e->logit_stride};
+    f.runs = runs;
+    f.n_runs = n_runs;
+    f.logit_cols = logit_cols;
+    m->vtable->record_begin(m, &f);
+    for (uint32_t l = 0; l < m->h.n_layers; l++)
+        m->vtable->record_layer(m, &f, l);
+    if (n_rows > 0)
+        m->vtable->record_logits(m, &f, 0, n_rows, logits);
 }

@@ -26,5 +26,8 @@ void sto_cpu_lane_randomise(struct sto_cpu_lane *lane, uint32_t sequence, uint32
 /* All layers for the n_cols columns of the step block; then logits [n_rows, n_vocab] of columns from first_col. */
 void sto_cpu_lane_run(struct sto_cpu_lane *lane, uint32_t n_cols);
 void sto_cpu_lane_logits(struct sto_cpu_lane *lane, uint32_t n_cols, uint32_t first_col, uint32_t n_rows);
+/* The same for columns of several sequences: runs as in struct sto_forward, and logits of n_rows columns by number. */
+void sto_cpu_lane_run_together(struct sto_cpu_lane *lane, uint32_t n_cols, const struct sto_column_run *runs,
+                               uint32_t n_runs, const uint32_t *logit_cols, uint32_t n_rows);
 
 #endif

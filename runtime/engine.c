@@ -40,6 +40,9 @@ static enum sto_status check_params(struct sto_engine *e, struct sto_error *err)
         p->ubatch_tokens = DEFAULT_UBATCH;
     if (p->ubatch_tokens > MAX_UBATCH)
         return sto_fail(err, STO_ERR_USAGE, "a ubatch of %u tokens is more than %d", p->ubatch_tokens, MAX_UBATCH);
+    if (p->n_sequences > STO_MAX_SEQUENCES)
+        return sto_fail(err, STO_ERR_USAGE, "%u sequences at once are more than %d", p->n_sequences, STO_MAX_SEQUENCES);
+    e->n_sequences = p->n_sequences > STO_FEWEST_SEQUENCES ? p->n_sequences : STO_FEWEST_SEQUENCES;
     return STO_OK;
 }
 
@@ -68,7 +71,7 @@ static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *e
     e->kv = sto_calloc(h->n_layers, sizeof *e->kv);
     if (e->kv == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", h->n_layers);
-    const uint64_t layer_bytes = (uint64_t)STO_MAX_SEQUENCES * e->kv_pages * sizeof(uint64_t);
+    const uint64_t layer_bytes = (uint64_t)e->n_sequences * e->kv_pages * sizeof(uint64_t);
     const enum sto_status status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, layer_bytes * h->n_layers,
                                                      "the KV page table", &e->kv_table, err);
     if (status != STO_OK)
@@ -144,6 +147,7 @@ enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err)
     if (e->params.ctx_tokens != 0)
         e->info.ubatch_tokens = min_u32(e->info.ubatch_tokens, e->params.ctx_tokens);
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
+    e->info.logit_rows = e->logit_rows;
     e->info.kv_bytes_per_token =
         sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim) / KV_PAGE * h->n_layers;
     count_reads(e);
@@ -307,6 +311,7 @@ void sto_engine_destroy(struct sto_engine *e)
     if (e == NULL)
         return;
     sto_recording_destroy(e->batch);
+    sto_recording_destroy(e->together);
     sto_recording_destroy(e->decode);
     sto_recording_destroy(e->chain_start);
     for (uint32_t i = 0; i < STO_MAX_DEPTH; i++)

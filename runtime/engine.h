@@ -11,7 +11,7 @@
 #include "shaders/shared/sample.h"
 #include "shaders/shared/step.h"
 
-enum { STO_MAX_SEQUENCES = 16, STO_MAX_DEPTH = 8 };
+enum { STO_MAX_SEQUENCES = 256, STO_FEWEST_SEQUENCES = 16, STO_MAX_DEPTH = 8 };
 
 struct sto_engine {
     struct sto_device *device;
@@ -41,8 +41,9 @@ struct sto_engine {
     uint32_t logit_rows, logit_stride;
 
     /* KV: every session has pages of its own; the table finds them */
-    struct sto_buffer kv_table;    /* uint64 [n_layers, STO_MAX_SEQUENCES, kv_pages] */
+    struct sto_buffer kv_table;    /* uint64 [n_layers, n_sequences, kv_pages] */
     struct sto_kv_layer *kv;       /* [n_layers] */
+    uint32_t n_sequences;          /* sessions that there can be at a time */
     enum sto_type kv_type;         /* how the cache is stored: IQ4_NL where Q4_0 was asked for */
     uint32_t kv_pages;             /* per sequence */
     uint64_t kv_page_bytes;        /* one layer */
@@ -54,6 +55,8 @@ struct sto_engine {
     struct sto_recording *decode; /* one column with logits: recorded once, replayed */
     bool decode_recorded;
     struct sto_recording *batch;  /* everything else, recorded each time */
+    struct sto_recording *together; /* one column each of several sequences, with logits; NULL: not yet made */
+    uint32_t together_cols, together_tokens; /* what it was recorded for: columns, and KV that none sees more of */
 
     /* chains of steps that draw their tokens on the device */
     struct sto_buffer sample_host; /* SampleBlock, as a chain begins                                   */

@@ -88,6 +88,9 @@ struct sto_forward {
     uint32_t n_cols, max_cols;       /* columns of this pass, and what scratch was planned for      */
     uint32_t ctx_tokens;
     uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording */
+    const struct sto_column_run *runs; /* [n_runs] which columns belong together; NULL: all are of one sequence */
+    uint32_t n_runs;
+    const uint32_t *logit_cols;      /* [n_rows] ascending: columns whose logits are wanted; NULL: from first_col on */
 };
 
 struct sto_model;

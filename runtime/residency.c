@@ -22,13 +22,13 @@ struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_
     const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
     const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
     struct sto_fit_input in = {
-        .kv_bytes_per_token = e->info.kv_bytes_per_token,
+        .kv_bytes_per_token = e->info.kv_bytes_per_token * (e->params.n_sequences > 1 ? e->params.n_sequences : 1),
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
                        2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
                        sto_op_sample_scratch(h->n_vocab) + STO_OP_COUNTERS * sizeof(uint32_t) + SMALL_BUFFERS_BYTES,
         /* attention's partial results, and a page's address for each sequence */
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
-                                   (STO_MAX_SEQUENCES * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
+                                   (e->n_sequences * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
         .trained_tokens = h->n_ctx_train,
         .wanted_tokens = e->params.ctx_tokens,
         .granule_tokens = KV_PAGE,

@@ -27,7 +27,7 @@ static enum sto_status create_pages(struct sto_session *s, struct sto_error *err
                                    &s->kv[l], err);
         for (uint32_t p = 0; p < e->kv_pages && status == STO_OK; p++)
             pages[p] = s->kv[l].address + p * e->kv_page_bytes;
-        const uint64_t row = ((uint64_t)l * STO_MAX_SEQUENCES + s->sequence) * e->kv_pages * sizeof *pages;
+        const uint64_t row = ((uint64_t)l * e->n_sequences + s->sequence) * e->kv_pages * sizeof *pages;
         if (status == STO_OK)
             status = sto_upload(e->uploader, &e->kv_table, row, pages, e->kv_pages * sizeof *pages, err);
     }
@@ -40,10 +40,10 @@ static enum sto_status create_pages(struct sto_session *s, struct sto_error *err
 enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session **out, struct sto_error *err)
 {
     uint32_t sequence = 0;
-    while (sequence < STO_MAX_SEQUENCES && engine->sequence_used[sequence])
+    while (sequence < engine->n_sequences && engine->sequence_used[sequence])
         sequence++;
-    if (sequence == STO_MAX_SEQUENCES)
-        return sto_fail(err, STO_ERR_USAGE, "an engine has at most %d sessions at a time", STO_MAX_SEQUENCES);
+    if (sequence == engine->n_sequences)
+        return sto_fail(err, STO_ERR_USAGE, "this engine has at most %u sessions at a time", engine->n_sequences);
     struct sto_session *s = sto_calloc(1, sizeof *s);
     if (s == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for a session");

@@ -179,6 +179,8 @@ struct sto_engine_params {
     const enum sto_lane *lanes; /* [n_layers] where each layer goes; read during the call. NULL: all to the device;
                                    where they do not fit beside a context of 4,096 tokens (or ctx_tokens), as many as
                                    do, and the others are streamed                                              */
+    uint32_t n_sequences; /* sessions that have room in memory at once, each with a full context, up to 256; 0: 1.
+                             So many can be made, and 16 in any case as long as memory lasts                  */
     uint32_t ring_slots;  /* device memory for so many streamed layers at a time; 0: 2; fewer where they do not fit */
     uint32_t n_threads;   /* of the cpu lane; 0: one per core                                                   */
     const char *cpu_level; /* instructions that the cpu lane may use: "plain", "avx2", "avx512", "neon", "neon-dot";
@@ -203,6 +205,7 @@ void sto_engine_destroy(struct sto_engine *engine);
 struct sto_engine_info {
     uint32_t ctx_tokens;           /* the context that was chosen                                        */
     uint32_t ubatch_tokens;
+    uint32_t logit_rows;           /* items of one sto_engine_eval that may want logits                  */
     uint64_t weight_bytes;         /* weights on the device, the ring of streamed layers included        */
     uint64_t streamed_bytes;       /* weights in host memory, copied to the device in every pass         */
     uint32_t streamed_layers, ring_slots;
@@ -240,6 +243,31 @@ enum sto_status sto_session_eval(struct sto_session *session, const uint32_t *to
 /* The logits [n_vocab] of the last token that an eval with STO_LOGITS_LAST evaluated, where the device put them: valid
  * until the next call for any session of the engine. Read them once: that memory need not be cached. */
 const float *sto_session_logits(const struct sto_session *session);
+
+/* What one sequence has in a pass of several. */
+struct sto_eval_item {
+    struct sto_session *session; /* of this engine; in no other item of the call                                */
+    const uint32_t *tokens;      /* [n_tokens] appended to the sequence                                         */
+    uint32_t n_tokens;           /* >= 1                                                                        */
+    bool want_logits;            /* of the last one                                                             */
+    /* what came of it */
+    enum sto_status status;      /* STO_ERR_USAGE: an id is out of range, or the context has no room for them;
+                                    STO_ERR_CANCELLED: sto_session_cancel; the item was then left out           */
+    const float *logits;         /* [n_vocab] where the device put them, valid until the next call for any session
+                                    of the engine; NULL: not wanted, or left out. Read once: need not be cached */
+};
+
+/* Evaluates several sequences in one pass: weights are read (and streamed) once for all of them. A decoding sequence
+ * has one token, one that reads its prompt as many as there is room for; both go together. Each item's logits are those
+ * that sto_session_eval would give for it alone: bit for bit with STO_MATH_EXACT and deterministic, else within the
+ * bound of its arithmetic, since other kernels are right for more columns.
+ * An item that cannot be evaluated is left out, with its status, and the others go on.
+ * All n_tokens together are at most info.ubatch_tokens, items that want logits at most info.logit_rows; both are
+ * STO_ERR_USAGE, as is a session that comes twice, or an item without tokens: then nothing was evaluated, and nothing
+ * in items was changed. After another failure no sequence has grown, but the call cannot be repeated on a lost device.
+ * Passes of one token each, with logits, of as many sequences as the last time are replayed, others recorded. */
+enum sto_status sto_engine_eval(struct sto_engine *engine, struct sto_eval_item *items, size_t n_items,
+                                struct sto_error *err);
 
 /* How sto_session_generate draws: top-k, top-p, min-p, temperature, in this order, then a draw; what each does is said
  * in host/sampler.h, whose sampler gives the same tokens for the same logits, seed and number of the draw.

@@ -48,6 +48,7 @@ struct attention_job {
     const struct sto_cpu *cpu;
     const struct sto_op_attention_args *a;
     const struct StepColumn *columns;
+    uint32_t first_col, end_col; /* the run */
     uint32_t tile_cols, n_tiles, group;
 };
 
@@ -102,8 +103,8 @@ static void run_tile(void *job, uint32_t piece, uint32_t thread)
 {
     const struct attention_job *j = job;
     const struct room r = open_room(j->cpu, thread);
-    const uint32_t h = piece / j->n_tiles, first_col = piece % j->n_tiles * j->tile_cols;
-    const uint32_t left = j->a->q.rows - first_col, n_cols = left < j->tile_cols ? left : j->tile_cols;
+    const uint32_t h = piece / j->n_tiles, first_col = j->first_col + piece % j->n_tiles * j->tile_cols;
+    const uint32_t left = j->end_col - first_col, n_cols = left < j->tile_cols ? left : j->tile_cols;
     const struct StepColumn *columns = j->columns + first_col;
     uint32_t last = 0;
     for (uint32_t c = 0; c < n_cols; c++)
@@ -126,7 +127,7 @@ static void run_tile(void *job, uint32_t piece, uint32_t thread)
     store_results(j, &r, h, first_col, n_cols);
 }
 
-/* Columns of a tile belong to one sequence: where the step has several, a tile is a column. */
+/* Columns of a tile belong to one sequence: where the run has several, a tile is a column. */
 static bool one_sequence(const struct StepColumn *columns, uint32_t n)
 {
     for (uint32_t c = 1; c < n; c++) {
@@ -143,11 +144,16 @@ void sto_cpu_attention(struct sto_ops *ops, const struct sto_op_attention_args *
         .cpu = ops->cpu,
         .a = a,
         .columns = (const struct StepColumn *)(uintptr_t)(a->step + sizeof(struct StepHeader)),
-        .tile_cols = 1,
         .group = group,
     };
-    if (group < STO_CPU_ATTENTION_ROWS && one_sequence(j.columns, a->q.rows))
-        j.tile_cols = STO_CPU_ATTENTION_ROWS / group;
-    j.n_tiles = (a->q.rows + j.tile_cols - 1) / j.tile_cols;
-    sto_pool_run(ops->cpu->pool, run_tile, &j, a->kv.n_kv_heads * j.n_tiles);
+    for (uint32_t r = 0; r < a->n_runs || j.end_col < a->q.rows; r++) {
+        const uint32_t n = r < a->n_runs ? a->runs[r].n_cols : a->q.rows - j.end_col;
+        j.first_col = j.end_col;
+        j.end_col += n;
+        j.tile_cols = 1;
+        if (group < STO_CPU_ATTENTION_ROWS && one_sequence(j.columns + j.first_col, n))
+            j.tile_cols = STO_CPU_ATTENTION_ROWS / group;
+        j.n_tiles = (n + j.tile_cols - 1) / j.tile_cols;
+        sto_pool_run(ops->cpu->pool, run_tile, &j, a->kv.n_kv_heads * j.n_tiles);
+    }
 }

@@ -1,6 +1,7 @@
 /* Attention over a paged KV cache.
  *
  *   few columns, or deterministic:  attn_decode (piece, KV head, column), whose last workgroup merges the pieces
+ *   columns of several sequences:   likewise
  *   many columns of one sequence:   attn_prefill (tile of columns, KV head), attn_prefill_coopmat on matrix units
  *
  * A decode recording is replayed while the context grows: its group counts come from step_begin. Where one recording
@@ -160,7 +161,8 @@ static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_ar
          .bytes = sizeof(struct StepHeader) + (uint64_t)a->o.rows * sizeof(struct StepColumn)},
         {.address = a->q.address, .bytes = (uint64_t)a->q.rows * a->q.stride * 4, .access = STO_READ},
         {.address = a->kv.base, .bytes = a->kv.bytes, .access = STO_READ},
-        {.address = a->o.address, .bytes = (uint64_t)a->o.rows * a->o.stride * 4, .access = STO_WRITE},
+        {.address = a->o.address + (uint64_t)args->col0 * a->o.stride * 4,
+         .bytes = (uint64_t)args->n_cols * a->o.stride * 4, .access = STO_WRITE},
     };
     const struct sto_dispatch dispatch = {
         .kernel = p->kernel,
@@ -174,6 +176,45 @@ static void record_prefill(struct sto_ops *ops, const struct sto_op_attention_ar
         .once_bytes = estimate(a, args->n_cols, 1).bytes + 2 * uses[1].bytes,
     };
     sto_record_dispatch(ops->rec, &dispatch);
+}
+
+/* Whether a run is for the prefill kernels; how, if so. */
+static bool takes_prefill(const struct sto_ops *ops, const struct sto_op_attention_args *a,
+                          const struct sto_column_run *run, struct prefill *p)
+{
+    struct sto_op_attention_args of_run = *a;
+    of_run.max_tokens = run->max_tokens;
+    return run->n_cols > DECODE_COLUMNS && run->one_sequence && !ops->deterministic && choose_prefill(ops, &of_run, p);
+}
+
+/* These write floats: then the whole is quantised afterwards. */
+static bool any_prefill(const struct sto_ops *ops, const struct sto_op_attention_args *a,
+                        const struct sto_column_run *runs)
+{
+    struct prefill p;
+    bool any = false;
+    for (uint32_t r = 0; r < (a->n_runs > 0 ? a->n_runs : 1) && !any; r++)
+        any = takes_prefill(ops, a, &runs[r], &p);
+    return any;
+}
+
+/* The run's columns from args->col0 on, which moves behind them. */
+static void record_run(struct sto_ops *ops, const struct sto_op_attention_args *a, const struct sto_column_run *run,
+                       struct AttnArgs *args)
+{
+    struct sto_op_attention_args of_run = *a;
+    struct prefill prefill;
+    const uint32_t end = args->col0 + run->n_cols;
+    of_run.max_tokens = run->max_tokens;
+    if (takes_prefill(ops, a, run, &prefill)) {
+        args->n_cols = run->n_cols;
+        record_prefill(ops, &of_run, args, &prefill);
+        args->col0 = end;
+    }
+    for (; args->col0 < end; args->col0 += args->n_cols) {
+        args->n_cols = min_u32(end - args->col0, DECODE_COLUMNS);
+        record_decode(ops, &of_run, args, a->o.rows <= DECODE_COLUMNS && a->n_runs == 0 && a->groups != NULL);
+    }
 }
 
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a)
@@ -198,19 +239,13 @@ void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a
         .v_offset = sto_kv_v_offset(a->kv.type, a->kv.n_kv_heads, a->kv.head_dim), .max_pieces = a->kv.pages,
         .window = a->window, .scale = a->scale, .softcap = a->softcap,
     };
-    struct prefill prefill;
-    if (n > DECODE_COLUMNS && !ops->deterministic && choose_prefill(ops, a, &prefill)) {
-        record_prefill(ops, a, &args, &prefill);
-        if (a->oq != 0)
-            sto_op_quantize(ops, a->oq, a->o);
-        return;
-    }
-    args.out_q8 = a->oq != 0 && a->kv.head_dim % 32 == 0;
-    args.o = args.out_q8 != 0 ? a->oq : a->o.address;
-    for (; args.col0 < n; args.col0 += DECODE_COLUMNS) {
-        args.n_cols = min_u32(n - args.col0, DECODE_COLUMNS);
-        record_decode(ops, a, &args, n <= DECODE_COLUMNS && a->groups != NULL);
-    }
-    if (a->oq != 0 && args.out_q8 == 0)
+    const struct sto_column_run whole = {.n_cols = n, .max_tokens = a->max_tokens, .one_sequence = true};
+    const bool uniform = a->n_runs == 0;
+    const bool to_q8 = a->oq != 0 && a->kv.head_dim % 32 == 0 && !any_prefill(ops, a, uniform ? &whole : a->runs);
+    args.out_q8 = to_q8;
+    args.o = to_q8 ? a->oq : a->o.address;
+    for (uint32_t r = 0; r < (uniform ? 1 : a->n_runs); r++)
+        record_run(ops, a, uniform ? &whole : &a->runs[r], &args);
+    if (a->oq != 0 && !to_q8)
         sto_op_quantize(ops, a->oq, a->o);
 }

@@ -128,6 +128,13 @@ struct sto_op_rope_kv_args {
 };
 void sto_op_rope_kv(struct sto_ops *ops, const struct sto_op_rope_kv_args *a);
 
+/* Columns of a step that attention takes together. */
+struct sto_column_run {
+    uint32_t n_cols;
+    uint32_t max_tokens; /* no column of them sees more KV than this, > 0                                    */
+    bool one_sequence;   /* consecutive positions of one sequence; else any columns, each on its own         */
+};
+
 struct sto_op_attention_args {
     uint64_t step;
     const struct sto_buffer *groups; /* as in sto_op_step_begin                                     */
@@ -140,11 +147,13 @@ struct sto_op_attention_args {
     uint32_t n_heads;
     uint32_t window;                 /* 0: none */
     uint32_t max_tokens;             /* no column sees more KV than this; 0: not known when recording (replayed) */
+    const struct sto_column_run *runs; /* [n_runs] in order, n columns together; NULL: one run, of one sequence */
+    uint32_t n_runs;
     float scale, softcap;            /* softcap 0: none */
 };
-/* n <= 8 or deterministic: decode kernels (8 columns at a time when there are more); then columns may belong to
- * different sequences. Else prefill, where the driver stands its length: the columns belong to one sequence and have
- * consecutive positions. */
+/* A run of n <= 8 or of several sequences, or deterministic: decode kernels (8 columns at a time when there are more).
+ * Else prefill, where the driver stands its length. Without runs, columns may still belong to different sequences where
+ * decode kernels do the work. */
 void sto_op_attention(struct sto_ops *ops, const struct sto_op_attention_args *a);
 /* Scratch bytes at a context of ctx tokens, however many columns there are. */
 uint64_t sto_op_attention_scratch(uint32_t n_heads, uint32_t head_dim, uint32_t ctx_tokens);
