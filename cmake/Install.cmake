@@ -5,7 +5,7 @@ install(TARGETS strato libstrato
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # The headers include each other as <strato/...> once installed.
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/generated/strato)
-foreach(header runtime/strato.h host/generate.h host/conversation.h host/sampler.h)
+foreach(header runtime/strato.h host/generate.h host/conversation.h host/batch.h host/sampler.h)
   get_filename_component(name ${header} NAME)
   file(READ ${PROJECT_SOURCE_DIR}/${header} text)
   string(REGEX REPLACE "#include \"(runtime|host)/([a-z]+\\.h)\"" "#include <strato/\\2>" text "${text}")

@@ -17,7 +17,7 @@ static const char PLAIN_TEMPLATE[] =
 enum sto_status sto_conversation_create(struct sto_generator *generator, struct sto_conversation **out,
                                         struct sto_error *err)
 {
-    const struct sto_model *model = generator->engine->model;
+    const struct sto_model *model = generator->model;
     const struct sto_view source = sto_model_get_vocab(model)->chat_template;
     if (generator->form_error.status != STO_OK)
         return sto_fail(err, generator->form_error.status, "%s", generator->form_error.message);

@@ -49,6 +49,9 @@ struct sto_prompt {
 };
 void sto_prompt_free(struct sto_prompt *prompt);
 
+/* The prompt with the first n_dropped messages left out, whatever its length. */
+enum sto_status sto_prompt_render(const struct sto_conversation *c, size_t n_dropped, enum sto_thinking thinking,
+                                  struct sto_prompt *out, struct sto_error *err);
 /* Renders, leaves out turns until it fits, tokenizes, and compares with the session. */
 enum sto_status sto_prompt_make(struct sto_conversation *c, const struct sto_reply_params *params,
                                 struct sto_prompt *out, struct sto_error *err);

@@ -31,7 +31,7 @@ static enum sto_status make_input(const struct sto_conversation *c, size_t n_dro
         made = sto_object_set(arena, extra, c->reasoning.variable, sto_value_bool(thinking == STO_THINKING_ON));
     if (!made)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %zu messages", c->n);
-    *in = sto_chat_turn_input(sto_model_get_vocab(c->generator->engine->model), tokenizer);
+    *in = sto_chat_turn_input(sto_model_get_vocab(c->generator->model), tokenizer);
     in->messages = sto_value_of_list(messages);
     in->extra = sto_value_of_object(extra);
     if (c->tools.kind == STO_VALUE_LIST)
@@ -62,9 +62,8 @@ static enum sto_status append(struct sto_rendering *r, const char *text, struct 
     return STO_OK;
 }
 
-/* The prompt with the first n_dropped messages left out. */
-static enum sto_status render(const struct sto_conversation *c, size_t n_dropped, enum sto_thinking thinking,
-                              struct sto_prompt *out, struct sto_error *err)
+enum sto_status sto_prompt_render(const struct sto_conversation *c, size_t n_dropped, enum sto_thinking thinking,
+                                  struct sto_prompt *out, struct sto_error *err)
 {
     struct sto_arena arena = {0};
     struct sto_template_input in;
@@ -106,13 +105,13 @@ static enum sto_status render_what_fits(struct sto_conversation *c, const struct
     const size_t quarter = (ctx + 3) / 4;
     const size_t wanted = params->max_tokens != 0 && params->max_tokens < quarter ? params->max_tokens : quarter;
     size_t n_dropped = c->n_dropped;
-    enum sto_status status = render(c, n_dropped, params->thinking, out, err);
+    enum sto_status status = sto_prompt_render(c, n_dropped, params->thinking, out, err);
     for (bool full = out->ids.n + wanted > ctx; status == STO_OK && full; full = out->ids.n > ctx / 2) {
         const size_t next = drop_turn(c, n_dropped);
         if (next == n_dropped)
             break;
         n_dropped = next;
-        status = render(c, n_dropped, params->thinking, out, err);
+        status = sto_prompt_render(c, n_dropped, params->thinking, out, err);
     }
     if (status == STO_OK)
         c->n_dropped = n_dropped;

@@ -12,38 +12,49 @@
 
 /* ---- creation ---- */
 
-enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_generator **out, struct sto_error *err)
+enum sto_status sto_generator_open_text(struct sto_generator *g, const struct sto_model *model, struct sto_error *err)
 {
-    const struct sto_model *model = engine->model;
     const struct sto_vocab *vocab = sto_model_get_vocab(model);
-    enum sto_status status = STO_OK;
-    struct sto_generator *g = sto_calloc(1, sizeof *g);
-    if (g == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for a generator");
-    g->engine = engine;
+    g->model = model;
     if (vocab->chat_template.size > 0 && sto_template_create(vocab->chat_template.data, vocab->chat_template.size,
                                                              &g->form, &g->form_error) != STO_OK)
         sto_error_prefix(&g->form_error, "%s: chat template", model->path); /* raw prompts do without */
-    if ((status = sto_tokenizer_create(vocab, &g->tokenizer, err)) != STO_OK) {
+    const enum sto_status status = sto_tokenizer_create(vocab, &g->tokenizer, err);
+    if (status != STO_OK) {
         sto_error_prefix(err, "%s", model->path);
-        goto fail;
+        return status;
     }
-    if ((status = sto_session_create(engine, &g->session, err)) != STO_OK)
-        goto fail;
     for (uint32_t id = 0; id < sto_tokenizer_n_tokens(g->tokenizer) && g->n_ends < STO_MAX_ENDS; id++) {
         if (sto_tokenizer_is_end(g->tokenizer, id))
             g->ends[g->n_ends++] = id;
     }
     g->piece_size = sto_tokenizer_max_bytes(g->tokenizer) + 32;
     g->piece = sto_calloc(g->piece_size, 1);
-    if (g->piece == NULL) {
-        status = sto_fail(err, STO_ERR_NO_FIT, "no memory for tokens of %zu bytes", g->piece_size);
-        goto fail;
-    }
-    *out = g;
-    return STO_OK;
-fail:
-    sto_generator_destroy(g);
+    return g->piece != NULL ? STO_OK
+                            : sto_fail(err, STO_ERR_NO_FIT, "no memory for tokens of %zu bytes", g->piece_size);
+}
+
+void sto_generator_close_text(struct sto_generator *g)
+{
+    sto_free(g->piece);
+    sto_template_destroy(g->form);
+    sto_tokenizer_destroy(g->tokenizer);
+    *g = (struct sto_generator){0};
+}
+
+enum sto_status sto_generator_create(struct sto_engine *engine, struct sto_generator **out, struct sto_error *err)
+{
+    struct sto_generator *g = sto_calloc(1, sizeof *g);
+    if (g == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for a generator");
+    g->engine = engine;
+    enum sto_status status = sto_generator_open_text(g, engine->model, err);
+    if (status == STO_OK)
+        status = sto_session_create(engine, &g->session, err);
+    if (status == STO_OK)
+        *out = g;
+    else
+        sto_generator_destroy(g);
     return status;
 }
 
@@ -51,10 +62,8 @@ void sto_generator_destroy(struct sto_generator *g)
 {
     if (g == NULL)
         return;
-    sto_free(g->piece);
     sto_session_destroy(g->session);
-    sto_template_destroy(g->form);
-    sto_tokenizer_destroy(g->tokenizer);
+    sto_generator_close_text(g);
     sto_free(g);
 }
 
@@ -65,7 +74,7 @@ void sto_generator_cancel(struct sto_generator *generator)
 
 const char *sto_generator_chat_form(const struct sto_generator *generator)
 {
-    return sto_model_get_vocab(generator->engine->model)->chat_template.size > 0 ? "template" : NULL;
+    return sto_model_get_vocab(generator->model)->chat_template.size > 0 ? "template" : NULL;
 }
 
 uint32_t sto_generator_find_token(const struct sto_generator *generator, const char *text)
@@ -138,7 +147,7 @@ static enum sto_status make_prompt(struct call *c, struct sto_error *err)
     if (!p->raw && g->form_error.status != STO_OK) {
         status = sto_fail(err, g->form_error.status, "%s", g->form_error.message);
     } else if (!p->raw && g->form != NULL) {
-        const struct sto_vocab *vocab = sto_model_get_vocab(g->engine->model);
+        const struct sto_vocab *vocab = sto_model_get_vocab(g->model);
         const struct sto_template_input input = sto_chat_turn_input(vocab, g->tokenizer);
         status = sto_chat_turn_tokens(g->form, &input, g->tokenizer, (struct sto_view){text, size}, prompt, err);
     } else {

@@ -111,11 +111,17 @@ static enum sto_status take_token(struct sto_generation *gen, uint32_t token, st
     return status;
 }
 
-/* Takes one token from the logits. */
+enum sto_status sto_generation_draw(struct sto_generation *gen, const float *logits, uint32_t *token,
+                                    struct sto_error *err)
+{
+    const enum sto_status status = sto_sampler_sample(gen->sampler, logits, token, err);
+    return status == STO_OK ? take_token(gen, *token, err) : status;
+}
+
+/* Takes one token from the session's logits. */
 static enum sto_status next_token(struct sto_generation *gen, uint32_t *token, struct sto_error *err)
 {
-    const enum sto_status status = sto_sampler_sample(gen->sampler, sto_session_logits(gen->g->session), token, err);
-    return status == STO_OK ? take_token(gen, *token, err) : status;
+    return sto_generation_draw(gen, sto_session_logits(gen->g->session), token, err);
 }
 
 /* Takes the forced tokens as if they had been drawn behind *token; *token is the last one afterwards. */
@@ -203,23 +209,19 @@ static enum sto_status generate_tokens(struct sto_generation *gen, struct sto_er
     return status;
 }
 
-enum sto_status sto_generation_run(struct sto_generation *gen, struct sto_error *err)
+enum sto_status sto_generation_begin(struct sto_generation *gen, struct sto_error *err)
 {
     struct sto_generator *g = gen->g;
-    enum sto_status status = sto_sampler_create(gen->sampling, g->engine->model->h.n_vocab, &gen->sampler, err);
+    const enum sto_status status = sto_sampler_create(gen->sampling, g->model->h.n_vocab, &gen->sampler, err);
     gen->detokenizer.tokenizer = g->tokenizer;
     g->n_runs++;
     sto_session_truncate(g->session, (uint32_t)gen->n_kept);
-    if (status == STO_OK)
-        status = reserve(gen, err);
-    if (status == STO_OK)
-        status = read_prompt(gen, err);
-    if (status == STO_OK && !gen->ended)
-        status = generate_tokens(gen, err);
-    if (status == STO_ERR_CANCELLED) { /* cancelled inside an evaluation: what there is stays */
-        sto_generation_end(gen, STO_STOP_CANCELLED);
-        status = STO_OK;
-    }
+    return status == STO_OK ? reserve(gen, err) : status;
+}
+
+enum sto_status sto_generation_finish(struct sto_generation *gen, enum sto_status status, struct sto_error *err)
+{
+    struct sto_generator *g = gen->g;
     /* What the detokenizer held back belongs to the text. */
     const size_t size = sto_detokenize_finish(&gen->detokenizer, g->piece, g->piece_size);
     if (size > 0) {
@@ -229,6 +231,20 @@ enum sto_status sto_generation_run(struct sto_generation *gen, struct sto_error 
     sto_sampler_destroy(gen->sampler);
     gen->sampler = NULL;
     return status;
+}
+
+enum sto_status sto_generation_run(struct sto_generation *gen, struct sto_error *err)
+{
+    enum sto_status status = sto_generation_begin(gen, err);
+    if (status == STO_OK)
+        status = read_prompt(gen, err);
+    if (status == STO_OK && !gen->ended)
+        status = generate_tokens(gen, err);
+    if (status == STO_ERR_CANCELLED) { /* cancelled inside an evaluation: what there is stays */
+        sto_generation_end(gen, STO_STOP_CANCELLED);
+        status = STO_OK;
+    }
+    return sto_generation_finish(gen, status, err);
 }
 
 void sto_generation_free(struct sto_generation *gen)

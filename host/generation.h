@@ -13,7 +13,8 @@
 enum { STO_MAX_ENDS = 32 };
 
 struct sto_generator {
-    struct sto_engine *engine;
+    const struct sto_model *model;
+    struct sto_engine *engine;        /* NULL: for prompts alone */
     struct sto_session *session;
     struct sto_tokenizer *tokenizer;
     struct sto_template *form;        /* the model's chat template; NULL: it has none, or one that cannot be read */
@@ -24,6 +25,10 @@ struct sto_generator {
     size_t piece_size;
     uint64_t n_runs;                  /* generations so far: whose tokens the session holds */
 };
+
+/* All of a zero-initialised generator but engine and session. STO_ERR_MODEL as sto_generator_create. */
+enum sto_status sto_generator_open_text(struct sto_generator *g, const struct sto_model *model, struct sto_error *err);
+void sto_generator_close_text(struct sto_generator *g);
 
 /* What the owner of a generation does with its text. */
 struct sto_generation_owner {
@@ -62,6 +67,14 @@ struct sto_generation {
 
 /* Runs until it has ended. Cuts the session back to n_kept first. STO_OK also when it was cancelled. */
 enum sto_status sto_generation_run(struct sto_generation *gen, struct sto_error *err);
+
+/* The same in parts, for who evaluates tokens himself: begin, accept the prompt, then draw from the logits of each last
+ * token until it has ended, and finish, which gives the owner what is left of the text, also after an error: status is
+ * what came before, and stays. */
+enum sto_status sto_generation_begin(struct sto_generation *gen, struct sto_error *err);
+enum sto_status sto_generation_draw(struct sto_generation *gen, const float *logits, uint32_t *token,
+                                    struct sto_error *err);
+enum sto_status sto_generation_finish(struct sto_generation *gen, enum sto_status status, struct sto_error *err);
 void sto_generation_free(struct sto_generation *gen);
 
 /* STO_ERR_USAGE: the prompt has no token, or leaves no room for one. */

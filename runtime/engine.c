@@ -143,9 +143,9 @@ enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err)
         return status;
     e->logit_stride = (h->n_vocab + 3) & ~3u;
     const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)e->logit_stride * sizeof(float));
-    e->info.ubatch_tokens = min_u32(e->params.ubatch_tokens, h->n_ctx_train);
-    if (e->params.ctx_tokens != 0)
-        e->info.ubatch_tokens = min_u32(e->info.ubatch_tokens, e->params.ctx_tokens);
+    const uint64_t ctx = e->params.ctx_tokens != 0 ? min_u32(e->params.ctx_tokens, h->n_ctx_train) : h->n_ctx_train;
+    const uint64_t most_cols = ctx * (e->params.n_sequences > 1 ? e->params.n_sequences : 1);
+    e->info.ubatch_tokens = most_cols < e->params.ubatch_tokens ? (uint32_t)most_cols : e->params.ubatch_tokens;
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
     e->info.logit_rows = e->logit_rows;
     e->info.kv_bytes_per_token =

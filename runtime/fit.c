@@ -89,6 +89,20 @@ enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_to
     return no_fit(in, smallest, err);
 }
 
+uint32_t sto_fit_sequences(const struct sto_fit_input *in, uint64_t layer_bytes, uint32_t ctx_tokens, uint32_t wanted)
+{
+    enum { WORTH_STREAMING_FOR = 4 };
+    struct sto_fit_input without_kv = *in;
+    without_kv.kv_bytes_per_token = 0;
+    const uint64_t others = sto_fit_bytes(&without_kv, ctx_tokens) + layer_bytes;
+    const uint64_t kv = sto_fit_bytes(in, ctx_tokens) - sto_fit_bytes(&without_kv, ctx_tokens);
+    const uint64_t beside = in->available_bytes > others && kv > 0 ? (in->available_bytes - others) / kv : 0;
+    const uint64_t half = kv > 0 ? in->available_bytes / 2 / kv : wanted;
+    const bool all_resident = beside >= WORTH_STREAMING_FOR || beside >= wanted;
+    const uint64_t n = all_resident || beside > half ? beside : half;
+    return n < 1 ? 1 : n < wanted ? (uint32_t)n : wanted;
+}
+
 enum sto_status sto_fit_refuse(const struct sto_fit_input *in, uint64_t slot_bytes, struct sto_error *err)
 {
     const uint32_t ctx = sto_fit_smallest(in);

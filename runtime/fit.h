@@ -25,6 +25,10 @@ uint32_t sto_fit_smallest(const struct sto_fit_input *in);
 /* STO_ERR_NO_FIT says what is needed, what there is, and which option would make it fit. STO_ERR_USAGE: wanted is more
  * than the model was trained for. */
 enum sto_status sto_fit_context(const struct sto_fit_input *in, uint32_t *ctx_tokens, struct sto_error *err);
+/* How many sequences of ctx_tokens each are best worked on at once, 1 to wanted: as many as fit beside all of
+ * layer_bytes; where that is less than four, layers leave the device, and the KV caches may take half of it. in's
+ * kv_bytes_per_token is one sequence's. */
+uint32_t sto_fit_sequences(const struct sto_fit_input *in, uint64_t layer_bytes, uint32_t ctx_tokens, uint32_t wanted);
 /* The error of a model that does not even fit with one layer's weights, slot_bytes, on the device at a time. */
 enum sto_status sto_fit_refuse(const struct sto_fit_input *in, uint64_t slot_bytes, struct sto_error *err);
 

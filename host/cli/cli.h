@@ -22,7 +22,7 @@
 
 #include "host/cli/options.h"
 
-enum { STO_MAX_USAGES = 4, STO_MAX_EXAMPLES = 6 };
+enum { STO_MAX_USAGES = 4, STO_MAX_EXAMPLES = 7 };
 
 struct sto_example {
     const char *line, *what;

@@ -12,6 +12,7 @@
 #include "host/cli/chat_screen.h"
 #include "host/cli/chat_tools.h"
 #include "host/cli/cli.h"
+#include "host/cli/run_batch.h"
 #include "host/cli/run_report.h"
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
@@ -73,8 +74,6 @@ static enum sto_status print_json(struct run *r, struct sto_error *err)
 
 static enum sto_status read_prompt(const struct sto_options *o, char **text, size_t *size, struct sto_error *err)
 {
-    if (o->own.batch_file != NULL)
-        return sto_fail(err, STO_ERR_USAGE, "--batch-file: not available in this version");
     if (o->own.prompt != NULL && o->own.file != NULL)
         return sto_fail(err, STO_ERR_USAGE, "-p and -f both give a prompt; one of them is enough");
     if (o->own.prompt != NULL) {
@@ -223,6 +222,10 @@ int sto_cmd_run(int argc, char **argv)
         return code;
     sto_options_sampling(&options);
     sto_term_start(options.common.quiet, options.common.verbose);
+    if (options.own.batch_file != NULL)
+        return sto_run_batch(&options, &err) == STO_OK ? sto_cli_finish() : sto_cli_fail(&err);
+    if (sto_run_batch_check(&options, &err) != STO_OK)
+        return sto_cli_fail(&err);
     sto_chat_screen_begin(&r.screen, options.own.fold);
     enum sto_status status = options.own.raw ? check_raw(&options, "--raw does without", &err) : STO_OK;
     if (status == STO_OK)

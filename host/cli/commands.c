@@ -11,7 +11,8 @@ const struct sto_command sto_commands[] = {
     {
         .name = "run",
         .summary = "generate text from a prompt",
-        .usage = {"run [MODEL] [-p TEXT | -f FILE | < stdin] [-n N] [options]"},
+        .usage = {"run [MODEL] [-p TEXT | -f FILE | < stdin] [-n N] [options]",
+                  "run [MODEL] --batch-file FILE [-o FILE] [--resume] [-n N] [options]"},
         .details = "Sends the prompt to the model as one turn of a conversation, in the model's own chat form, and "
                    "prints what it writes as it is written. With --raw the model continues the prompt instead. "
                    "Ctrl-C stops and keeps what was written, with exit code 0; a second one ends the program at once "
@@ -22,13 +23,23 @@ const struct sto_command sto_commands[] = {
                    "and \"tool_calls\" are its parts.\n\n"
                    "Sampling runs in a fixed order: logit bias, the three penalties, DRY, top-k, typical, top-p, "
                    "min-p, XTC, temperature, draw. Mirostat takes the place of top-k to XTC and runs after "
-                   "temperature. The same seed gives the same text again; --temp 0 needs none.",
-        .tables = {&sto_run_table, &sto_turn_table, &sto_sampling_table, ENGINE_TABLES},
+                   "temperature. The same seed gives the same text again; --temp 0 needs none.\n\n"
+                   "--batch-file takes many prompts through the model together, which costs little more than one "
+                   "where weights are streamed. A line is a prompt, or in a file of JSON lines an object: \"prompt\" "
+                   "or \"messages\", and as wanted \"id\", \"system\", \"max_tokens\", \"stop\", \"raw\", "
+                   "\"temperature\", \"top_k\", \"top_p\", \"min_p\", \"seed\". Each result is a line of JSON, "
+                   "written as soon as it is there: \"index\" of the prompt from 0, its \"id\", \"text\" or "
+                   "\"error\", \"stop\"; with --json ids of tokens too. What was written survives Ctrl-C and worse; "
+                   "--resume does the rest. It refuses results of other prompts, of another model or of other "
+                   "settings. The seed is 0 unless given, and every line draws with one of its own, made of it and of "
+                   "the line's id or number. Exit code 1 when a prompt failed; the others have their results.",
+        .tables = {&sto_run_table, &sto_batch_table, &sto_turn_table, &sto_sampling_table, ENGINE_TABLES},
         .examples = {{"strato run -p \"Tell me about foxes.\"", "the demo model, a few seconds"},
                      {"strato run qwen3-8b.gguf -p \"Why is the sky blue?\" --temp 0", "the likeliest answer"},
                      {"strato run qwen3-8b.gguf --raw -f start.txt -n 200 --stop \"###\"", "continue a text"},
                      {"strato run qwen3-8b.gguf -f letter.txt --fold > answer.txt", "thoughts left out"},
-                     {"strato run -p Hello --json", "for programs"}},
+                     {"strato run -p Hello --json", "for programs"},
+                     {"strato run qwen3-8b.gguf --batch-file questions.txt -o answers.jsonl -n 500", "many prompts"}},
         .exits = "012345",
         .max_models = 1,
     },

@@ -134,11 +134,22 @@ static const struct sto_option sto_run_table_lines[] = {
     {"--raw", NULL, NULL, "send the prompt as it is, without a chat template", STO_OPTION_FLAG, AT(own.raw)},
     {"--json", NULL, NULL, "print one JSON object: text, reasoning, content, tool_calls, tokens, timings",
      STO_OPTION_FLAG, AT(own.json)},
-    {"--batch-file", NULL, "FILE", "a prompt per line, generated together", STO_OPTION_TEXT, AT(own.batch_file)},
     {"--stop", NULL, "TEXT", "end before this text; may be given several times", STO_OPTION_TEXTS, AT(own.stops)},
     {"--ignore-eos", NULL, NULL, "go on after the model has ended", STO_OPTION_FLAG, AT(own.ignore_eos)},
 };
 TABLE(sto_run_table, "Prompt and output");
+
+static const struct sto_option sto_batch_table_lines[] = {
+    {"--batch-file", NULL, "FILE", "a prompt per line, as text or JSON objects, generated together; -: standard input",
+     STO_OPTION_TEXT, AT(own.batch_file)},
+    {"--batch-out", "-o", "FILE", "results, a line of JSON for each prompt that has ended; default: standard output",
+     STO_OPTION_TEXT, AT(own.output)},
+    {"--resume", NULL, NULL, "go on with the results that --batch-out holds already", STO_OPTION_FLAG,
+     AT(own.resume)},
+    {"--parallel", NULL, "N", "prompts at a time; default: as many as fit, up to 64", STO_OPTION_U32, AT(own.parallel),
+     RANGE(1, 256)},
+};
+TABLE(sto_batch_table, "Many prompts");
 
 static const struct sto_option sto_chat_table_lines[] = {
     {"--n-predict", "-n", "N|all", "tokens of an answer at most; default: until the model ends", STO_OPTION_U32_ALL,

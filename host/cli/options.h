@@ -63,6 +63,8 @@ struct sto_command_options {
     const char *template_file; /* -t FILE */
     const char *now;        /* --now TIME */
     const char *batch_file; /* --batch-file FILE */
+    bool resume;            /* --resume */
+    uint32_t parallel;      /* --parallel N; 0: as many as fit */
     const char *tokens;     /* --tokens LIST; sto_parse_ids reads it */
     uint32_t max_tokens;    /* -n; 0: not given; UINT32_MAX: all */
     uint32_t batch_tokens;  /* --batch; 0: all at once */
@@ -144,9 +146,9 @@ struct sto_option_table {
 };
 
 extern const struct sto_option_table sto_common_table, sto_engine_table, sto_study_table, sto_sampling_table,
-    sto_run_table, sto_chat_table, sto_turn_table, sto_bench_table, sto_devices_table, sto_info_table, sto_embed_table,
-    sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table, sto_verify_table, sto_tune_table,
-    sto_plan_table;
+    sto_run_table, sto_batch_table, sto_chat_table, sto_turn_table, sto_bench_table, sto_devices_table,
+    sto_info_table, sto_embed_table, sto_tokenize_table, sto_template_table, sto_logits_table, sto_ppl_table,
+    sto_verify_table, sto_tune_table, sto_plan_table;
 
 enum { STO_MAX_TABLES = 8 };
 

@@ -23,12 +23,6 @@ static void say_what_is_streamed(const struct sto_stack *stack)
     sto_print_message(STO_LOG_WARNING, line);
 }
 
-static bool needs_device(const struct sto_options *options)
-{
-    const char *place = options->common.place;
-    return place == NULL || strcmp(place, sto_lane_name(STO_LANE_CPU)) != 0;
-}
-
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err)
 {
@@ -38,7 +32,7 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     enum sto_lane *lanes = NULL;
     bool planned = false;
     enum sto_status status = STO_OK;
-    if (options->common.sim != NULL && !needs_device(options))
+    if (options->common.sim != NULL && !sto_stack_needs_device(options))
         status = sto_fail(err, STO_ERR_USAGE, "--sim: a card is simulated, and with --place cpu there is none");
     if (status == STO_OK && options->common.place != NULL)
         status = sto_parse_place(options->common.place, sto_model_n_layers(stack->model), &lanes, err);
@@ -60,6 +54,12 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     if (stack->info.streamed_layers > 0 && options->common.place == NULL)
         say_what_is_streamed(stack);
     return STO_OK;
+}
+
+bool sto_stack_needs_device(const struct sto_options *options)
+{
+    const char *place = options->common.place;
+    return place == NULL || strcmp(place, sto_lane_name(STO_LANE_CPU)) != 0;
 }
 
 const char *sto_stack_device(const struct sto_stack *stack)
@@ -91,7 +91,7 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
         goto fail;
     if (change != NULL)
         change(options, stack->model, &engine_params);
-    if (needs_device(options) &&
+    if (sto_stack_needs_device(options) &&
         (status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
         goto fail;
     if ((status = sto_stack_create_engine(stack, options, &engine_params, err)) != STO_OK)

@@ -25,6 +25,8 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
  * stack->engine and stack->info. */
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err);
+/* False: all layers are asked for on the processor. */
+bool sto_stack_needs_device(const struct sto_options *options);
 /* What computes, for people: the device's name, or "the processor (avx2, 4 threads)". Lives as long as the stack. */
 const char *sto_stack_device(const struct sto_stack *stack);
 /* sto_device_peak_bytes; 0 without a device. */

@@ -133,7 +133,7 @@ void sto_bytes_text(uint64_t bytes, char *text, size_t size)
 
 void sto_bar_text(const struct sto_bar *bar, char *text, size_t size)
 {
-    char fill[BAR_WIDTH + 1], amount[64], rate[40] = "", line[MAX_LINE];
+    char fill[BAR_WIDTH + 1], amount[64], rate[64] = "", line[MAX_LINE];
     const uint64_t done = bar->done < bar->total ? bar->done : bar->total;
     const size_t filled = bar->total > 0 ? (size_t)((double)done / (double)bar->total * BAR_WIDTH) : BAR_WIDTH;
     memset(fill, '.', BAR_WIDTH);
@@ -147,7 +147,9 @@ void sto_bar_text(const struct sto_bar *bar, char *text, size_t size)
     } else {
         (void)snprintf(amount, sizeof amount, "%llu of %llu", (unsigned long long)done, (unsigned long long)bar->total);
     }
-    if (bar->bytes && bar->elapsed_ns > 0) {
+    if (bar->note != NULL) {
+        (void)snprintf(rate, sizeof rate, "  %s", bar->note);
+    } else if (bar->bytes && bar->elapsed_ns > 0) {
         char a[24];
         sto_bytes_text((uint64_t)((double)done * 1e9 / (double)bar->elapsed_ns), a, sizeof a);
         (void)snprintf(rate, sizeof rate, "  %s/s", a);
@@ -157,9 +159,8 @@ void sto_bar_text(const struct sto_bar *bar, char *text, size_t size)
     (void)snprintf(text, size, "%.*s", (int)(room < sizeof line ? room : sizeof line), line);
 }
 
-static bool on_progress(void *user, const char *what, uint64_t done, uint64_t total)
+bool sto_term_progress(const char *what, uint64_t done, uint64_t total, const char *note)
 {
-    (void)user;
     if (term.bars && !term.quiet) {
         const uint64_t now = sto_now_ns();
         lock();
@@ -180,6 +181,7 @@ static bool on_progress(void *user, const char *what, uint64_t done, uint64_t to
                                         .done = done,
                                         .total = total,
                                         .bytes = strcmp(what, "weights") == 0,
+                                        .note = note,
                                         .elapsed_ns = now - term.begin_ns,
                                         .columns = columns > 0 ? columns : 80};
             sto_bar_text(&bar, text, sizeof text);
@@ -191,6 +193,12 @@ static bool on_progress(void *user, const char *what, uint64_t done, uint64_t to
         unlock();
     }
     return sto_cli_interrupted();
+}
+
+static bool on_progress(void *user, const char *what, uint64_t done, uint64_t total)
+{
+    (void)user;
+    return sto_term_progress(what, done, total, NULL);
 }
 
 struct sto_callbacks sto_term_callbacks(void)

@@ -23,6 +23,8 @@ void sto_term_start(bool quiet, unsigned verbose);
 /* Log and progress callbacks that print and draw; progress asks to cancel after Ctrl-C. Any thread may log; one thread
  * at a time may report progress. */
 struct sto_callbacks sto_term_callbacks(void);
+/* Draws such a bar with a note behind it; true after Ctrl-C. One thread at a time. */
+bool sto_term_progress(const char *what, uint64_t done, uint64_t total, const char *note);
 /* Takes a bar that is still there off the screen; call before writing to stdout. */
 void sto_term_clear(void);
 /* True when text on stdout is read on a terminal. */
@@ -34,6 +36,7 @@ struct sto_bar {
     const char *what;
     uint64_t done, total;
     bool bytes;
+    const char *note; /* behind the amount; NULL: none, and bytes get their rate */
     uint64_t elapsed_ns;
     unsigned columns;
 };

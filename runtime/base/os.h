@@ -33,6 +33,11 @@ enum sto_status sto_file_read(const char *path, uint64_t max_bytes, char **data,
 enum sto_status sto_file_write_atomic(const char *path, const void *data, size_t size, struct sto_error *err);
 /* Opens a file for writing from its beginning, as binary; NULL with an error that names the path. Close with fclose. */
 FILE *sto_file_create(const char *path, struct sto_error *err);
+/* Opens a file for writing behind its first keep_bytes, makes it if there is none, and cuts off what follows. */
+FILE *sto_file_append(const char *path, uint64_t keep_bytes, struct sto_error *err);
+/* Gives what was written to the system, which keeps it when the program is killed; with to_disk also when the machine
+ * is. False: it could not, see errno. What is no file on a disk counts as kept. */
+bool sto_file_flush(FILE *file, bool to_disk);
 bool sto_file_exists(const char *path);
 /* A file's size, and when it was last changed in nanoseconds since some beginning: tells whether it is still the same.
  * False: there is none. */

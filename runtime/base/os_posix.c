@@ -272,6 +272,28 @@ FILE *sto_file_create(const char *path, struct sto_error *err)
     return f;
 }
 
+FILE *sto_file_append(const char *path, uint64_t keep_bytes, struct sto_error *err)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    FILE *f = NULL;
+    if (fd >= 0 && ftruncate(fd, (off_t)keep_bytes) == 0 && (f = fdopen(fd, "r+b")) != NULL &&
+        fseeko(f, 0, SEEK_END) == 0)
+        return f;
+    (void)fail_errno(err, "cannot write", path, errno);
+    if (f != NULL)
+        (void)fclose(f);
+    else if (fd >= 0)
+        (void)close(fd);
+    return NULL;
+}
+
+bool sto_file_flush(FILE *file, bool to_disk)
+{
+    if (fflush(file) != 0)
+        return false;
+    return !to_disk || fsync(fileno(file)) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
 bool sto_file_exists(const char *path)
 {
     struct stat st;

@@ -12,6 +12,8 @@
 
 #include <windows.h>
 
+#include <errno.h>
+#include <io.h>
 #include <psapi.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -300,6 +302,24 @@ FILE *sto_file_create(const char *path, struct sto_error *err)
     if (f == NULL)
         (void)sto_fail(err, STO_ERR_FAILED, "%s: cannot be opened for writing", path);
     return f;
+}
+
+FILE *sto_file_append(const char *path, uint64_t keep_bytes, struct sto_error *err)
+{
+    wchar_t *wide = widen(path);
+    FILE *f = wide != NULL ? _wfopen(wide, sto_file_exists(path) ? L"r+b" : L"w+b") : NULL;
+    sto_free(wide);
+    if (f != NULL && _chsize_s(_fileno(f), (__int64)keep_bytes) == 0 && _fseeki64(f, 0, SEEK_END) == 0)
+        return f;
+    (void)sto_fail(err, STO_ERR_FAILED, "%s: cannot be opened for writing", path);
+    if (f != NULL)
+        (void)fclose(f);
+    return NULL;
+}
+
+bool sto_file_flush(FILE *file, bool to_disk)
+{
+    return fflush(file) == 0 && (!to_disk || _commit(_fileno(file)) == 0 || errno == EBADF);
 }
 
 bool sto_file_exists(const char *path)

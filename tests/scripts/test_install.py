@@ -12,7 +12,7 @@ from pathlib import Path
 from checks import Skip, command, run
 
 TOP, BUILD, CMAKE = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-HEADERS = ("strato.h", "generate.h", "conversation.h", "sampler.h")
+HEADERS = ("strato.h", "generate.h", "conversation.h", "batch.h", "sampler.h")
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 folder = tempfile.TemporaryDirectory()
 work = Path(folder.name)

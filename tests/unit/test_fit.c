@@ -122,12 +122,40 @@ static void more_memory_never_gives_less(void **state)
     assert_int_equal(last, 40960);
 }
 
+/* KV of 1 MiB per sequence; other things take 10 MiB, layers 100 MiB. */
+static void sequences_by_table(void **state)
+{
+    static const struct {
+        uint64_t available_mib;
+        uint32_t wanted, expected;
+        const char *what;
+    } counts[] = {
+        {1000, 64, 64, "all that are wanted"},
+        {110 + 20, 64, 20, "as many as fit beside all layers"},
+        {110 + 3, 64, 56, "too few beside them: half of the memory, and layers leave"},
+        {110 + 3, 3, 3, "all that are wanted, beside them"},
+        {110 + 2, 3, 3, "one short: half of the memory"},
+        {40, 64, 20, "less than the layers"},
+        {1, 64, 1, "never none"},
+        {1000, 1, 1, "one"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const struct sto_fit_input in = {.available_bytes = counts[i].available_mib * MIB, .weight_bytes = 6 * MIB,
+                                         .fixed_bytes = 4 * MIB, .kv_bytes_per_token = 1024, .granule_tokens = 128};
+        const uint32_t got = sto_fit_sequences(&in, 100 * MIB, 1000, counts[i].wanted);
+        if (got != counts[i].expected)
+            fail_msg("%s: %u sequences, expected %u", counts[i].what, got, counts[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contexts_by_table),
         cmocka_unit_test(advice_holds),
         cmocka_unit_test(more_memory_never_gives_less),
+        cmocka_unit_test(sequences_by_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
