@@ -66,6 +66,16 @@ def every_prompt_gets_what_it_gets_alone():
 
 
 @test
+def thinking_is_turned_off_as_for_one_prompt():
+    model = scripted(path("thinks.gguf"), "x")
+    for think in ("on", "off"):
+        how = [*GREEDY, "-n", "1", "--think", think, "--json", "--no-self-test"]
+        alone = json.loads(good("run", model, "-p", "Hello!", *how).out)
+        got = lines_of(good("run", model, "--batch-file", write("think.txt", b"Hello!"), *how).out)[0]
+        check(got["prompt_tokens"] == alone["prompt_tokens"], "--think %s: %s, alone %s" % (think, got, alone))
+
+
+@test
 def results_depend_on_their_line_alone():
     jobs = [{"id": "a", "prompt": "Tell me about foxes."}, {"id": 7, "prompt": "What is big?", "temperature": 1.5},
             {"id": "c", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 5},
