@@ -273,7 +273,7 @@ static void as_many_sessions_as_were_asked_for(void **state)
 
 static void memory_is_planned_for_all_of_them(void **state)
 {
-    struct sto_engine_params params = {.ctx_tokens = CONTEXT};
+    struct sto_engine_params params = {.ctx_tokens = CONTEXT, .ubatch_tokens = UBATCH};
     struct sto_engine *engine = NULL;
     struct sto_sizes one, many;
     struct sto_error err = {0};
