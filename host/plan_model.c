@@ -60,9 +60,11 @@ static enum sto_status allocate(struct sto_model_plan *p, uint32_t n_layers, str
 
 /* A ring that was asked for may be too deep: then a smaller one is taken, as an engine does. */
 static enum sto_status plan_layers(struct sto_model_plan *p, const struct sto_model_plan_params *params,
-                                   uint32_t n_layers, struct sto_error *err)
+                                   uint32_t n_layers, bool all_fit, struct sto_error *err)
 {
     struct sto_planner_input in = input_of(p, params, n_layers);
+    if (all_fit) /* then nothing needs to leave */
+        in.means &= ~(uint32_t)STO_PLAN_HOST_EMBEDDING;
     enum sto_status status = sto_plan_make(&in, &p->plan, &p->figures, err);
     while (status == STO_ERR_NO_FIT && in.ring_slots > 1) {
         in.ring_slots--;
@@ -79,6 +81,8 @@ static enum sto_status refuse(const struct sto_model_plan *p, const struct sto_m
     struct sto_fit_input in = p->sizes.fit;
     uint64_t slot = 0;
     in.available_bytes = params->vram_bytes;
+    if ((params->means & STO_PLAN_HOST_EMBEDDING) != 0 && p->sizes.output_bytes > 0)
+        in.weight_bytes -= p->sizes.embedding_bytes;
     for (uint32_t l = 0; l < n_layers; l++)
         slot = p->sizes.layer_bytes[l] > slot ? p->sizes.layer_bytes[l] : slot;
     if (sto_fit_bytes(&in, p->ctx_tokens) + slot > params->vram_bytes)
@@ -98,6 +102,7 @@ enum sto_status sto_model_plan_make(const struct sto_model *model, const struct 
     if ((status = allocate(out, n_layers, err)) != STO_OK)
         goto fail;
     status = sto_fit_context(&fit, &out->ctx_tokens, err);
+    const bool all_fit = status == STO_OK;
     if (status == STO_ERR_NO_FIT)
         out->ctx_tokens = sto_fit_smallest(&fit);
     else if (status != STO_OK)
@@ -107,7 +112,7 @@ enum sto_status sto_model_plan_make(const struct sto_model *model, const struct 
                                                                .granule_tokens = fit.granule_tokens},
                                       out->ctx_tokens);
     out->scratch_bytes += out->sizes.fit.weight_bytes - out->sizes.embedding_bytes - out->sizes.output_bytes - kv;
-    status = plan_layers(out, params, n_layers, err);
+    status = plan_layers(out, params, n_layers, all_fit, err);
     if (status == STO_ERR_NO_FIT)
         status = refuse(out, params, n_layers, err);
     if (status == STO_OK)

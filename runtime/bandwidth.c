@@ -160,10 +160,10 @@ static enum sto_status measure(struct sto_device *device, bool glance, struct st
     *out = (struct sto_bandwidth){0};
     enum sto_status status = create(&m, err);
     const bool is_cpu = sto_device_get_snapshot(device)->kind == STO_DEVICE_CPU;
-    const uint64_t begin = sto_now_ns();
+    const uint64_t begin = sto_device_now_ns(device);
     /* The first round makes pages and pipelines, and does not count. */
     for (uint32_t round = 0; status == STO_OK && round <= MAX_PASSES; round++) {
-        if (round > MIN_PASSES && sto_now_ns() - begin > (glance ? GLANCE_NS : MEASURE_NS))
+        if (round > MIN_PASSES && sto_device_now_ns(device) - begin > (glance ? GLANCE_NS : MEASURE_NS))
             break;
         for (int k = 0; k < N_KINDS && status == STO_OK; k++) {
             if (k != COPY_KERNEL || !is_cpu) /* a CPU driver's copy is memcpy */

@@ -48,9 +48,9 @@ static enum sto_status run(struct probe *p, struct sto_recording *rec, uint64_t 
 /* The best of a few passes: one that others disturb only takes longer. */
 static enum sto_status time_copies(struct probe *p, struct sto_recording *rec, double *rate)
 {
-    const uint64_t begin = sto_now_ns();
+    const uint64_t begin = sto_device_now_ns(p->device);
     enum sto_status status = STO_OK;
-    for (int i = 0; status == STO_OK && (i <= MIN_PASSES || sto_now_ns() - begin < PASS_NS); i++) {
+    for (int i = 0; status == STO_OK && (i <= MIN_PASSES || sto_device_now_ns(p->device) - begin < PASS_NS); i++) {
         uint64_t ns = 0;
         status = run(p, rec, &ns);
         if (i > 0 && gb_per_s((double)COPY_BYTES, (double)ns) > *rate) /* the first touches the pages */
@@ -321,7 +321,7 @@ static enum sto_status probe_products(struct probe *p, const uint64_t *type_byte
     struct sto_stopwatch watch = {0};
     enum sto_status status = sto_stopwatch_create(p->device, false, &watch, p->err);
     for (uint32_t t = 0; t < STO_TYPE_COUNT && status == STO_OK; t++) {
-        if (lacks_product(p, type_bytes, t) && sto_now_ns() - p->begin_ns < BUDGET_NS)
+        if (lacks_product(p, type_bytes, t) && sto_device_now_ns(p->device) - p->begin_ns < BUDGET_NS)
             status = probe_product(p, &watch, t);
     }
     sto_stopwatch_destroy(&watch);
@@ -350,7 +350,7 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
                                 struct sto_rates *out, struct sto_error *err)
 {
     struct probe p = {.device = device, .findings = sto_calloc(1, sizeof *p.findings), .err = err,
-                      .begin_ns = sto_now_ns()};
+                      .begin_ns = sto_device_now_ns(device)};
     const bool may_measure = room_bytes >= STO_PROBE_BYTES;
     const bool only = sto_device_simulate_only(device, true); /* what is measured gives no results that matter */
     bool measured = false, lacks = false;
@@ -373,7 +373,7 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
         sto_device_learn(device, p.findings);
     if (measured)
         sto_log(sto_device_get_callbacks(device), STO_LOG_DEBUG, "rates of memory, link and kernels measured in %.2f s",
-                (double)(sto_now_ns() - p.begin_ns) / 1e9);
+                (double)(sto_device_now_ns(device) - p.begin_ns) / 1e9);
     *out = p.findings->rates;
     mix_products(p.findings, type_bytes, out);
     sto_free(p.findings);

@@ -13,6 +13,12 @@
 #include "runtime/sizes.h"
 
 enum { DEFAULT_RING_SLOTS = 2, SMALL_BUFFERS_BYTES = 4 << 20 };
+enum { EMBEDDING_PIECE = 1, OUTPUT_PIECE = 2 };
+
+static bool embeds_from_host(const struct sto_engine *e, const uint64_t *piece_bytes)
+{
+    return e->params.host_embedding && piece_bytes[OUTPUT_PIECE] != 0;
+}
 
 struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_t *piece_bytes)
 {
@@ -81,6 +87,8 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
         .ring_slots = e->params.ring_slots != 0 ? e->params.ring_slots : DEFAULT_RING_SLOTS,
         .room_bytes = UINT64_MAX,
     };
+    if (embeds_from_host(e, piece_bytes))
+        in.weight_bytes -= piece_bytes[EMBEDDING_PIECE];
     in.available_bytes = e->params.vram_bytes != 0 ? e->params.vram_bytes : sto_default_budget_bytes(e->device);
     e->lanes = sto_calloc(n_layers, sizeof *e->lanes);
     e->slot_of = sto_calloc(n_layers, sizeof *e->slot_of);
@@ -129,9 +137,11 @@ enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece
     for (uint32_t p = 0; p < e->n_pieces && status == STO_OK; p++) {
         const bool layer = p >= sto_weights_layer_piece(0);
         const bool streamed = layer && e->slot_of[p - sto_weights_layer_piece(0)] != NULL;
+        const bool embedding = p == EMBEDDING_PIECE && embeds_from_host(e, piece_bytes);
+        const enum sto_memory memory = streamed ? host : embedding ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE;
         if (piece_bytes[p] != 0)
-            status = sto_buffer_create(e->device, streamed ? host : STO_MEMORY_DEVICE, piece_bytes[p],
-                                       streamed ? "streamed weights" : "weights", &e->pieces[p], err);
+            status = sto_buffer_create(e->device, memory, piece_bytes[p], streamed ? "streamed weights" : "weights",
+                                       &e->pieces[p], err);
     }
     return status;
 }

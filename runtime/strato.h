@@ -182,6 +182,8 @@ struct sto_engine_params {
     uint32_t n_sequences; /* sessions that have room in memory at once, each with a full context, up to 256; 0: 1.
                              So many can be made, and 16 in any case as long as memory lasts                  */
     uint32_t ring_slots;  /* device memory for so many streamed layers at a time; 0: 2; fewer where they do not fit */
+    bool host_embedding;  /* the token embedding stays in host memory, where kernels read a row per token; where it is
+                             the output matrix too it stays on the device whatever is said here              */
     uint32_t n_threads;   /* of the cpu lane; 0: one per core                                                   */
     const char *cpu_level; /* instructions that the cpu lane may use: "plain", "avx2", "avx512", "neon", "neon-dot";
                               NULL: the best that there are; for tests                                          */

@@ -139,6 +139,7 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     *planned = true;
     params->lanes = plan->plan.decode;
     params->ring_slots = plan->plan.ring_slots;
+    params->host_embedding = plan->plan.embedding != STO_LANE_RESIDENT;
     params->ctx_tokens = plan->ctx_tokens;
     params->vram_bytes = vram;
     sto_plan_line(plan, line, sizeof line);

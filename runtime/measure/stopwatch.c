@@ -56,8 +56,8 @@ static enum sto_status time_recordings(struct sto_stopwatch *w, uint32_t n, uint
 {
     double ns[2][MAX_SAMPLES];
     uint32_t samples = 0;
-    const uint64_t begun = sto_now_ns(), limit_ns = (uint64_t)time_ms * 1000000;
-    for (; samples < MAX_SAMPLES && (samples < MIN_SAMPLES || sto_now_ns() - begun < limit_ns); samples++) {
+    const uint64_t end_ns = sto_device_now_ns(w->device) + (uint64_t)time_ms * 1000000;
+    for (; samples < MAX_SAMPLES && (samples < MIN_SAMPLES || sto_device_now_ns(w->device) < end_ns); samples++) {
         for (uint32_t i = 0; i < n; i++) {
             const enum sto_status status = run_once(w, i, &ns[i][samples], err);
             if (status != STO_OK)

@@ -101,6 +101,12 @@ static void tokens_are_the_device_s(void **state)
         assert_int_equal(got.info.copy, STO_COPY_TRANSFER);
         assert_memory_equal(got.tokens, expected.tokens, sizeof expected.tokens);
     }
+    struct sto_engine_params elsewhere = params_for(resident, 1, STO_COPY_AUTO);
+    elsewhere.host_embedding = true;
+    const struct run got = simulate(&figures, &elsewhere, false);
+    assert_memory_equal(got.tokens, expected.tokens, sizeof expected.tokens);
+    const uint64_t embedding = expected.info.weight_bytes - got.info.weight_bytes; /* a piece is rounded up */
+    assert_in_range(embedding, 300 * 512 * 2, 300 * 512 * 2 + 1024);
 }
 
 /* Four equal layers, of S bytes together, over a link of 0.1 GB/s.
@@ -170,7 +176,7 @@ static int set_up(void **state)
     const char *tmp = getenv("TMPDIR");
     const struct sto_synth shape = {.arch = "qwen3", .n_vocab = 300, .n_embd = 512, .n_layers = N_LAYERS, .n_ff = 1536,
                                     .n_heads = 8, .n_kv_heads = 2, .head_dim = 64, .n_ctx = 256, .rope_base = 10000.0f,
-                                    .tied = true, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
+                                    .tied = false, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F16, .seed = 5};
     struct sto_error err = {0};
     (void)snprintf(path, sizeof path, "%s/strato-simulated-%llx.gguf", tmp != NULL ? tmp : "/tmp",
