@@ -1,9 +1,9 @@
-/* The cpu lane's weights: read from the file into memory of its own, by several threads, or made where there is no file.
+/* The cpu lane's weights: read from the file into memory of its own, by several threads, or made where there is none.
  *
  * They are read, not mapped: a file that shrinks under us, or a disk that fails, is then an error of loading and not a
- * signal while tokens are computed; and memory of our own can have large pages. What it costs is one copy of the file's
- * pages at the start. Matrices keep their format, and lie one behind the other in the order of the model's list, so that
- * those that take the same input are one product; vectors become f32. */
+ * signal while tokens are computed; and memory of our own can have large pages. What it costs is one copy of the
+ * file's pages at the start. Matrices keep their format, and lie one behind the other in the order of the model's list,
+ * so that those that take the same input are one product; vectors become f32. */
 #ifndef STO_CPU_WEIGHTS_H
 #define STO_CPU_WEIGHTS_H
 

@@ -61,10 +61,10 @@ struct sto_engine {
     uint64_t kv_page_bytes;        /* one layer */
     bool sequence_used[STO_MAX_SEQUENCES];
 
-    struct sto_cpu_lane *cpu_lane; /* NULL: all layers are on the device */
-    struct sto_pass_segment *segments;  /* in order: the device's, and between them the processor's */
+    struct sto_cpu_lane *cpu_lane;     /* NULL: all layers are on the device */
+    struct sto_pass_segment *segments; /* in order: the device's, and between them the processor's */
     uint32_t n_segments;
-    struct sto_buffer crossing_out, crossing_in; /* f32 [ubatch_tokens, n_embd] in host memory, to the processor and back */
+    struct sto_buffer crossing_out, crossing_in; /* f32 [ubatch_tokens, n_embd] in host memory: there, back */
 
     struct sto_uploader *uploader;
     struct sto_parts *decode; /* one column with logits: recorded once, replayed */

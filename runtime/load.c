@@ -50,8 +50,8 @@ struct load {
 
 /* ---- readers ---- */
 
-/* Whether a weight goes to device memory, or is copied from there: not those of the cpu lane, but for the vectors, which
- * the device has of every layer. */
+/* Whether a weight is the device's, resident or streamed: not those of the cpu lane, but for the vectors, which the
+ * device has of every layer. */
 static bool is_ours(const struct sto_engine *e, const struct sto_model_weight *w)
 {
     return w->role < STO_W_FIRST_OF_LAYER || sto_weight_is_vector(w) || e->lanes[w->layer] != STO_LANE_CPU;

@@ -34,8 +34,8 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
 uint64_t sto_placement_device_bytes(const struct sto_placement *placement);
 
 /* What a planner decides (host/planner.h), for an engine to carry out. A layer that is resident is so in both phases;
- * the others may be streamed while prompts are read and computed on the processor while tokens are generated. Then the
- * layer's KV cache lies where it decodes. */
+ * the others may, with STO_PLAN_PHASES, be streamed while prompts are read and computed on the processor while tokens
+ * are generated. Then the layer's KV cache lies where it decodes. */
 struct sto_plan {
     enum sto_lane *decode, *prefill; /* [n_layers], the caller's room                                            */
     enum sto_lane embedding;         /* resident; or cpu: rows are looked up on the host                         */
@@ -51,7 +51,8 @@ enum sto_plan_means {
     STO_PLAN_HOST_EMBEDDING = 4,
     STO_PLAN_STREAM_OUTPUT = 8,
     STO_PLAN_DISK = 16,         /* layers that do not fit in host memory are read from disk for each pass */
-    STO_PLAN_MEANS = STO_PLAN_OVERLAP /* those that there are */
+    STO_PLAN_PHASES = 32,       /* layers that decode on the processor are streamed while prompts are read */
+    STO_PLAN_MEANS = STO_PLAN_OVERLAP | STO_PLAN_CPU /* those that there are */
 };
 
 #endif

@@ -186,11 +186,11 @@ struct sto_engine_params {
 
 struct sto_engine;
 
-/* Places the model's weights on the device and, for layers of other lanes, in host memory; nothing is read from the file
- * afterwards. The model and the device must outlive the engine. Embedding and logits are the device's, whatever the
- * lanes; device NULL: everything is on the processor, params->lanes do not count. The first time that a device (with
- * this driver, and this build) gets an engine, its kernels are tested, which takes up to two seconds; one that answers
- * wrongly is set aside with a warning. STO_ERR_NO_DEVICE: nothing can take the place of such a kernel. */
+/* Places the model's weights on the device and, for layers of other lanes, in host memory; nothing is read from the
+ * file afterwards. The model and the device must outlive the engine. Embedding and logits are the device's, whatever
+ * the lanes; device NULL: everything is on the processor, params->lanes do not count. The first time that a device
+ * (with this driver, and this build) gets an engine, its kernels are tested, which takes up to two seconds; one that
+ * answers wrongly is set aside with a warning. STO_ERR_NO_DEVICE: nothing can take the place of such a kernel. */
 enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
                                   const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
                                   struct sto_engine **out, struct sto_error *err);

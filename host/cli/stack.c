@@ -13,17 +13,16 @@
 
 enum { MAX_INPUT_BYTES = 1 << 30 };
 
-/* Of layers that nobody wanted to be elsewhere. */
 static void say_what_does_not_fit(const struct sto_stack *stack)
 {
     const struct sto_engine_info *info = &stack->info;
     const bool streams = info->streamed_layers > 0, computes = info->cpu_layers > 0;
     char line[240], bytes[32];
     sto_bytes_text(info->streamed_bytes + info->cpu_bytes, bytes, sizeof bytes);
-    (void)snprintf(line, sizeof line, "%u of %u layers (%s) do not fit on the device: %s%s%s, which is slow",
+    (void)snprintf(line, sizeof line, "not all layers fit on the device: %u of %u (%s) are %s%s%s, which is slow",
                    (unsigned)(info->streamed_layers + info->cpu_layers), (unsigned)sto_model_n_layers(stack->model),
-                   bytes, streams ? "each step copies them there" : "",
-                   streams && computes ? ", or " : "", computes ? "the processor computes them" : "");
+                   bytes, streams ? "copied there for each step" : "", streams && computes ? ", or " : "",
+                   computes ? "computed by the processor" : "");
     sto_print_message(STO_LOG_WARNING, line);
 }
 

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "host/generate.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/vk/device_impl.h"
@@ -345,6 +346,55 @@ static void cancelling_keeps_what_was_drawn(void **state)
     sto_engine_destroy(engine);
 }
 
+/* Once an engine is made nothing of the file is needed: not the weights, and not the vocabulary either. Before, that it
+ * has shrunk is an error. */
+static void a_file_that_shrinks_is_no_signal(void **state)
+{
+    static const char *const places[] = {"cdcd", "c", NULL}; /* NULL: no device */
+    char copy[1300];
+    (void)state;
+    (void)snprintf(copy, sizeof copy, "%s.copy", path);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        enum sto_lane lanes[MAX_LAYERS];
+        struct sto_model *m = NULL;
+        struct sto_engine *engine = NULL, *late = NULL;
+        struct sto_generator *generator = NULL;
+        struct sto_generate_result result = {0};
+        struct sto_generate_params g;
+        struct sto_error err = {0};
+        char *bytes = NULL;
+        size_t size = 0;
+        struct sto_device *device = places[i] != NULL ? devices[0].device : NULL;
+        place(places[i] != NULL ? places[i] : "c", lanes);
+        const struct sto_engine_params p = {.ctx_tokens = 64, .lanes = lanes};
+        must(sto_file_read(path, 1 << 28, &bytes, &size, &err), &err);
+        FILE *f = fopen(copy, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(bytes, 1, size, f), size);
+        assert_int_equal(fclose(f), 0);
+        sto_free(bytes);
+        must(sto_model_open(copy, NULL, NULL, &m, &err), &err);
+        must(sto_engine_create(device, m, &p, NULL, &engine, &err), &err);
+        must(sto_generator_create(engine, &generator, &err), &err);
+        f = fopen(copy, "wb"); /* of 0 bytes now */
+        assert_non_null(f);
+        assert_int_equal(fclose(f), 0);
+        sto_generate_defaults(&g);
+        g.prompt = "Hello!";
+        g.max_tokens = 4;
+        must(sto_generate(generator, &g, &result, &err), &err);
+        assert_true(result.n_tokens > 0);
+        assert_int_not_equal(sto_engine_create(device, m, &p, NULL, &late, &err), STO_OK);
+        assert_non_null(strstr(err.message, copy));
+        assert_null(late);
+        sto_generate_result_free(&result);
+        sto_generator_destroy(generator);
+        sto_engine_destroy(engine);
+        sto_model_close(m);
+    }
+    (void)remove(copy);
+}
+
 static void a_lane_that_is_none_is_refused(void **state)
 {
     enum sto_lane lanes[MAX_LAYERS] = {STO_LANE_RESIDENT, STO_LANE_COUNT};
@@ -403,6 +453,7 @@ int main(void)
         cmocka_unit_test(mixes_are_within_the_bounds),
         cmocka_unit_test(a_pass_that_ends_early_spoils_nothing),
         cmocka_unit_test(cancelling_keeps_what_was_drawn),
+        cmocka_unit_test(a_file_that_shrinks_is_no_signal),
         cmocka_unit_test(a_lane_that_is_none_is_refused),
     };
     return cmocka_run_group_tests_name("mixed", tests, set_up, tear_down);
