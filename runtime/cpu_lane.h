@@ -1,5 +1,5 @@
 /* The cpu lane: layers that the processor computes. Weights, activations and KV cache of these layers lie in main
- * memory, and the decoder that devices have runs on them, with a struct sto_ops that sends its operations to runtime/cpu.
+ * memory, and the decoder that devices have runs on them, with a struct sto_ops that sends operations to runtime/cpu.
  *
  *   without a device   all layers, embedding and logits: the lane lends the engine its step block and its logits, as
  *                      e->step_host.mapped and e->readback.mapped
