@@ -7,8 +7,8 @@
  *   compute        |-- uses 2 --|-- uses 3 --|-- uses 4 --|       its use of t begins when arrived >= t
  *
  * so that a step waits only for bytes that are not there yet, and the next step's first come while this one ends. A
- * pass may be handed over in several recordings, one after the other: between them, the next pieces come as far as there
- * are slots for them.
+ * pass may be handed over in several recordings, one after the other: between them, the next pieces come as far as
+ * there are slots for them.
  * Where kernels find a piece is said in the piece table, which the engine keeps up to date.
  *
  * Three bodies:
