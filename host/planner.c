@@ -239,7 +239,7 @@ static enum sto_status planner_open(struct planner *p, const struct sto_planner_
         planner_close(p);
         return sto_fail(err, STO_ERR_NO_FIT, "no memory to plan %u layers", (unsigned)in->n_layers);
     }
-    p->ring_for_prompts = streaming_reads_faster(p);
+    p->ring_for_prompts = (in->means & STO_PLAN_PHASES) != 0 && streaming_reads_faster(p);
     return STO_OK;
 }
 
@@ -299,7 +299,7 @@ static void arrange(struct planner *p, const struct candidate *c)
 
 /* ---- memory ---- */
 
-/* What the lanes in p->items take. Layers on the processor go through the ring too when there is one, for prompts. */
+/* What the lanes in p->items take. With phases, those on the processor go through the ring too, for prompts. */
 static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
 {
     const struct sto_planner_input *in = p->in;
@@ -310,6 +310,7 @@ static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
         m->host = add(m->host, in->embedding_bytes);
     else if (!tied)
         m->device = add(m->device, in->embedding_bytes);
+    const bool through_ring = (in->means & STO_PLAN_PHASES) != 0;
     uint64_t streamed = 0;
     for (uint32_t i = 0; i < p->decode.n_items; i++) {
         const uint64_t bytes = p->decode.bytes[i];
@@ -318,7 +319,7 @@ static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
             m->device = add(m->device, bytes);
         else
             m->host = add(m->host, bytes);
-        if (lane == STO_LANE_STREAM || (lane == STO_LANE_CPU && slots > 0))
+        if (lane == STO_LANE_STREAM || (lane == STO_LANE_CPU && slots > 0 && through_ring))
             m->slot = larger(m->slot, bytes);
         streamed = lane == STO_LANE_STREAM ? add(streamed, bytes) : streamed;
         kv_layers += i < in->n_layers && lane != STO_LANE_CPU;
@@ -359,12 +360,12 @@ static void time_prefill(struct planner *p, uint32_t slots, uint64_t disk, struc
     }
     plan_time(&p->prefill, &lanes, &stay);
     *out = stay;
-    if (!any_cpu || slots == 0)
+    if (!any_cpu || slots == 0 || !p->ring_for_prompts)
         return;
     for (uint32_t l = 0; l < p->in->n_layers; l++)
         p->prompt[l] = p->kv_on_host[l] ? STO_LANE_STREAM : p->items[l];
     plan_time(&p->prefill, &lanes, &go);
-    if (p->ring_for_prompts && go.seconds < stay.seconds) {
+    if (go.seconds < stay.seconds) {
         *out = go;
         return;
     }

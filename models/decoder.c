@@ -364,6 +364,22 @@ static void gather_norms(const struct pass *p, uint32_t n_rows, const struct sto
     }
 }
 
+struct sto_tensor sto_decoder_residual(const struct sto_model *model, const struct sto_forward *f)
+{
+    struct sto_forward at = *f;
+    return begin_pass(model, &at, 0).x;
+}
+
+/* For several columns logits make their own norm. */
+void sto_decoder_record_resume(const struct sto_model *model, struct sto_forward *f, uint32_t layer)
+{
+    const struct pass p = begin_pass(model, f, layer);
+    const struct norm norm = layer < p.h->n_layers ? attention_norm(layer) : output_norm(&p);
+    const struct sto_op_norm_args args = norm_args(&p, &norm, p.x.rows);
+    if (layer < p.h->n_layers || p.x.rows == 1)
+        sto_op_norm(&f->ops, p.x, &args);
+}
+
 void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward *f, uint32_t first_col,
                                uint32_t n_rows, struct sto_tensor logits)
 {

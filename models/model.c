@@ -159,14 +159,6 @@ static enum sto_status read_weight(const struct sto_model *model, const struct s
     return status;
 }
 
-static const uint8_t *map_weight(const struct sto_model *model, const struct sto_model_weight *weight)
-{
-    const struct sto_gguf_tensor *t = weight->source;
-    const struct sto_map *map = sto_gguf_map(impl_of(model)->gguf, t->split);
-    const bool inside = t->offset <= map->size && weight->bytes <= map->size - t->offset;
-    return map->data != NULL && inside ? map->data + t->offset : NULL;
-}
-
 static void close_model(struct sto_model *model)
 {
     struct model_impl *m = impl_of(model);
@@ -181,9 +173,10 @@ static const struct sto_model_vtable vtable = {
     .scratch_bytes = sto_decoder_scratch_bytes,
     .record_begin = sto_decoder_record_begin,
     .record_layer = sto_decoder_record_layer,
+    .residual = sto_decoder_residual,
+    .record_resume = sto_decoder_record_resume,
     .record_logits = sto_decoder_record_logits,
     .read_weight = read_weight,
-    .map_weight = map_weight,
     .close = close_model,
 };
 

@@ -17,6 +17,8 @@ bool sto_weight_is_matrix(enum sto_weight_role role);
 uint64_t sto_decoder_scratch_bytes(const struct sto_model *model, uint32_t max_cols, uint32_t ctx_tokens);
 void sto_decoder_record_begin(const struct sto_model *model, struct sto_forward *f);
 void sto_decoder_record_layer(const struct sto_model *model, struct sto_forward *f, uint32_t layer);
+struct sto_tensor sto_decoder_residual(const struct sto_model *model, const struct sto_forward *f);
+void sto_decoder_record_resume(const struct sto_model *model, struct sto_forward *f, uint32_t layer);
 void sto_decoder_record_logits(const struct sto_model *model, struct sto_forward *f, uint32_t first_col,
                                uint32_t n_rows, struct sto_tensor logits);
 

@@ -4,7 +4,8 @@
  *   step:   embed -> layers -> logits -> draw -> ring; the token drawn is in the step block for the next step
  *
  * A few recordings of the step, all alike, take turns, so that the device always has the next step while the host reads
- * the id of the last one. A chain that ends early leaves steps in the queue: they write KV behind the sequence's end,
+ * the id of the last one; where layers are on the processor there is one recording, and the host runs its segments. A
+ * chain that ends early leaves steps in the queue: they write KV behind the sequence's end,
  * which whatever comes next overwrites, since the queue works in order. */
 #include <assert.h>
 #include <float.h>
@@ -39,33 +40,32 @@ static enum sto_status record_start(struct sto_engine *e, struct sto_error *err)
     return STO_OK;
 }
 
-static enum sto_status record_step(struct sto_engine *e, struct sto_recording **out, struct sto_error *err)
+void sto_chain_record_draw(struct sto_engine *e, struct sto_forward *f)
 {
-    struct sto_recording *rec = NULL;
-    enum sto_status status = sto_recording_create(e->device, &rec, err);
-    if (status != STO_OK)
-        return status;
-    struct sto_forward f = sto_engine_forward(e, rec, 1, 0);
     const struct sto_op_sample_args sample = {
         .logits = {.address = e->logits.address, .rows = 1, .cols = e->model->h.n_vocab, .stride = e->logit_stride},
         .scratch = e->sample.address + STO_SAMPLE_SCRATCH_OFFSET,
         .block = e->sample.address,
         .ring = e->ring.address,
-        .step = f.step,
-        .groups = f.groups,
+        .step = f->step,
+        .groups = f->groups,
         .n_kv_heads = e->model->h.n_kv_heads,
     };
-    f.step_host = 0;
-    sto_recording_begin(rec);
-    sto_engine_record_layers(e, &f);
-    sto_engine_record_logits(e, &f, 0, 1);
-    sto_op_sample(&f.ops, &sample);
-    if ((status = sto_recording_finish(rec, err)) != STO_OK) {
-        sto_recording_destroy(rec);
+    sto_op_sample(&f->ops, &sample);
+}
+
+static enum sto_status record_step(struct sto_engine *e, struct sto_parts **out, struct sto_error *err)
+{
+    const struct sto_work work = {.n_cols = 1, .n_rows = 1, .chained = true};
+    struct sto_parts *parts = NULL;
+    enum sto_status status = sto_parts_create(e, &parts, err);
+    if (status == STO_OK)
+        status = sto_parts_record(e, parts, &work, err);
+    if (status != STO_OK) {
+        sto_parts_destroy(parts);
         return status;
     }
-    sto_engine_note_step(e, rec);
-    *out = rec;
+    *out = parts;
     return STO_OK;
 }
 
@@ -90,7 +90,7 @@ enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err)
 
 bool sto_engine_can_draw(const struct sto_engine *e)
 {
-    return e->cpu_lane == NULL && e->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
+    return e->device != NULL && e->model->h.n_vocab <= STO_SAMPLE_MAX_VOCAB &&
            sto_op_can_sample(sto_device_get_plan(e->device));
 }
 
@@ -124,7 +124,7 @@ static enum sto_status check_call(const struct sto_session *s, uint32_t token, u
     if (n_vocab > STO_SAMPLE_MAX_VOCAB)
         return sto_fail(err, STO_ERR_USAGE, "a vocabulary of %u tokens is more than %d, which the device draws from",
                         n_vocab, STO_SAMPLE_MAX_VOCAB);
-    if (s->engine->cpu_lane == NULL && !sto_op_can_sample(sto_device_get_plan(s->engine->device)))
+    if (s->engine->device != NULL && !sto_op_can_sample(sto_device_get_plan(s->engine->device)))
         return sto_fail(err, STO_ERR_FAILED, "%s draws tokens wrongly: its kernels for that were set aside",
                         sto_device_name(s->engine->device));
     if (n_steps > ctx - s->length)
@@ -158,6 +158,7 @@ struct chain {
     const struct sto_generation_params *params;
     uint32_t n_steps, depth;
     uint32_t submitted, read; /* steps */
+    uint32_t token;           /* read last: where a step needs the host, what it evaluates */
     uint64_t tickets[STO_MAX_DEPTH];
     bool stopped;
 };
@@ -166,7 +167,10 @@ static enum sto_status submit_step(struct chain *c, struct sto_error *err)
 {
     struct sto_engine *e = c->session->engine;
     const uint32_t slot = c->submitted % c->depth;
-    const enum sto_status status = sto_engine_submit(e, e->chain[slot], &c->tickets[slot], err);
+    if (e->cpu_lane != NULL)
+        sto_session_write_step(c->session, &c->token, 1);
+    const struct sto_work work = {.n_cols = 1, .chained = true};
+    const enum sto_status status = sto_parts_submit(e, e->chain[slot], &work, &c->tickets[slot], err);
     if (status == STO_OK) {
         e->chain_ticket = c->tickets[slot];
         c->submitted++;
@@ -186,10 +190,10 @@ static bool ends(const struct sto_generation_params *p, uint32_t token)
 static enum sto_status read_step(struct chain *c, uint32_t *token, struct sto_error *err)
 {
     struct sto_engine *e = c->session->engine;
-    const enum sto_status status = sto_device_wait(e->device, c->tickets[c->read % c->depth], err);
+    const uint32_t slot = c->read % c->depth;
+    const enum sto_status status = sto_parts_wait(e, e->chain[slot], 1, c->tickets[slot], err);
     if (status != STO_OK)
         return status;
-    sto_engine_trace(e, e->chain[c->read % c->depth], 1);
     const uint32_t *ring = e->ring.mapped;
     *token = ring[c->read % SAMPLE_RING];
     c->session->length++;
@@ -197,6 +201,7 @@ static enum sto_status read_step(struct chain *c, uint32_t *token, struct sto_er
         return sto_fail(err, STO_ERR_FAILED, "no token can follow: all %u logits are -infinity or NaN",
                         e->model->h.n_vocab);
     c->read++;
+    c->token = *token;
     c->stopped = ends(c->params, *token);
     if (c->params->on_token != NULL)
         c->stopped = c->params->on_token(c->params->user, *token) || c->stopped;
@@ -265,21 +270,21 @@ static enum sto_status generate_on_cpu(struct sto_session *s, uint32_t token,
 enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, const struct sto_generation_params *params,
                                      uint32_t n_steps, uint32_t *tokens, uint32_t *n_tokens, struct sto_error *err)
 {
-    struct chain c = {.session = s, .params = params, .n_steps = n_steps,
+    struct chain c = {.session = s, .params = params, .n_steps = n_steps, .token = token,
                       .depth = params->depth != 0 ? params->depth : DEFAULT_DEPTH};
     uint32_t drawn = 0;
     *n_tokens = 0;
     enum sto_status status = check_call(s, token, n_steps, err);
     if (status == STO_OK)
-        status = check_drawing(params, s->engine->cpu_lane != NULL, err);
+        status = check_drawing(params, s->engine->device == NULL, err);
     if (status != STO_OK || n_steps == 0)
         return status;
-    if (s->engine->cpu_lane != NULL)
+    if (s->engine->device == NULL)
         return generate_on_cpu(s, token, params, n_steps, tokens, n_tokens, err);
     if (c.depth > n_steps)
         c.depth = n_steps;
-    if (s->engine->trace != NULL) /* batches are timed while nothing else is queued */
-        c.depth = 1;
+    if (s->engine->trace != NULL || s->engine->cpu_lane != NULL) /* batches are timed while nothing else is queued */
+        c.depth = 1;                                             /* and a step that crosses needs the host */
     status = sto_session_take_cancel(s) ? cancelled(&c, err) : start(&c, token, err);
     while (status == STO_OK && c.read < n_steps && !c.stopped) {
         while (status == STO_OK && c.submitted < n_steps && c.submitted < c.read + c.depth)

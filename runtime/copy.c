@@ -11,7 +11,8 @@ struct sto_copy {
     struct sto_copy_params p; /* pieces are ours */
     struct sto_timeline *arrived, *used;
     uint64_t passes;          /* handed over */
-    uint64_t last_ticket;     /* of the last one, with transfers */
+    uint32_t in_pass;         /* pieces of the next one that recordings handed over use */
+    uint64_t last_ticket;     /* of the last recording */
 
     /* transfer */
     struct sto_transfers *transfers; /* [cycle] transfer t is (t - 1) % cycle */
@@ -256,12 +257,32 @@ static enum sto_status create_transfers(struct sto_copy *c, struct sto_error *er
 
 /* ---- life ---- */
 
+/* Uses that were handed over. */
+static uint64_t uses(const struct sto_copy *c)
+{
+    return c->passes * c->p.n_pieces + c->in_pass;
+}
+
 /* A pass could not be handed over, or only its beginning: its numbers count as used up, so that the transfers that wait
  * for them go on, and the next pass begins behind them. */
 static void skip_pass(struct sto_copy *c)
 {
     c->passes++;
-    (void)sto_timeline_signal(c->used, c->passes * c->p.n_pieces, NULL);
+    c->in_pass = 0;
+    (void)sto_timeline_signal(c->used, uses(c), NULL);
+    if (c->p.body == STO_COPY_HOST)
+        allow(c, uses(c) + c->p.n_slots);
+}
+
+/* A recording that uses n pieces was handed over. */
+static void count_uses(struct sto_copy *c, uint32_t n, uint64_t ticket)
+{
+    c->last_ticket = ticket;
+    c->in_pass += n;
+    if (c->in_pass == c->p.n_pieces) {
+        c->in_pass = 0;
+        c->passes++;
+    }
 }
 
 enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto_copy **out, struct sto_error *err)
@@ -298,7 +319,7 @@ void sto_copy_destroy(struct sto_copy *c)
 {
     if (c == NULL)
         return;
-    if (c->issued > c->passes * c->p.n_pieces + c->p.n_slots) /* handed over for a pass that did not follow */
+    if (c->issued > uses(c) + c->p.n_slots) /* handed over for a pass that did not follow */
         skip_pass(c);
     if (c->issued > 0)
         (void)sto_timeline_wait(c->arrived, c->issued, NULL);
@@ -337,11 +358,20 @@ static enum sto_status issue_before(void *user, uint64_t value, struct sto_error
     return issue(c, value - 1 + c->p.n_slots, err);
 }
 
+static uint32_t count_pieces(const struct sto_recording *rec)
+{
+    struct sto_recording_stats stats;
+    sto_recording_get_stats(rec, &stats);
+    return stats.waits;
+}
+
 static enum sto_status submit_with_transfers(struct sto_copy *c, struct sto_recording *rec, uint64_t *ticket,
                                              struct sto_error *err)
 {
-    const uint64_t base = c->passes * c->p.n_pieces, next = base + c->p.n_pieces + c->p.n_slots;
-    const struct sto_pass pass = {.base = base, .before_wait = c->beside ? NULL : issue_before, .user = c};
+    const uint32_t n = count_pieces(rec);
+    const uint64_t next = uses(c) + n + c->p.n_slots;
+    const struct sto_pass pass = {
+        .base = c->passes * c->p.n_pieces, .before_wait = c->beside ? NULL : issue_before, .user = c};
     trace_simulated(c);
     enum sto_status status = c->beside ? issue(c, next, err) : STO_OK;
     if (status != STO_OK)
@@ -351,9 +381,8 @@ static enum sto_status submit_with_transfers(struct sto_copy *c, struct sto_reco
         skip_pass(c);
         return status;
     }
-    c->passes++;
-    c->last_ticket = *ticket;
-    if (!c->beside) /* where this does not succeed the next pass does it */
+    count_uses(c, n, *ticket);
+    if (!c->beside) /* where this does not succeed the next recording does it */
         (void)issue(c, next, NULL);
     return STO_OK;
 }
@@ -369,8 +398,16 @@ enum sto_status sto_copy_submit(struct sto_copy *c, struct sto_recording *rec, u
     if (c->thread != NULL)
         sto_mutex_unlock(c->lock);
     if (status == STO_OK && c->p.body == STO_COPY_HOST) {
-        c->passes++;
-        allow(c, c->passes * c->p.n_pieces + c->p.n_slots);
+        count_uses(c, count_pieces(rec), *ticket);
+        allow(c, uses(c) + c->p.n_slots);
     }
     return status;
+}
+
+void sto_copy_abandon(struct sto_copy *c)
+{
+    if (c->in_pass == 0)
+        return;
+    (void)sto_device_wait(c->p.device, c->last_ticket, NULL);
+    skip_pass(c);
 }

@@ -6,7 +6,9 @@
  *   copies    |-- t = 3 --|-- t = 4 --|     |-- t = 5 --|         t begins when used >= t - n_slots
  *   compute        |-- uses 2 --|-- uses 3 --|-- uses 4 --|       its use of t begins when arrived >= t
  *
- * so that a step waits only for bytes that are not there yet, and the next step's first come while this one ends.
+ * so that a step waits only for bytes that are not there yet, and the next step's first come while this one ends. A
+ * pass may be handed over in several recordings, one after the other: between them, the next pieces come as far as
+ * there are slots for them.
  * Where kernels find a piece is said in the piece table, which the engine keeps up to date.
  *
  * Three bodies:
@@ -52,12 +54,14 @@ enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto
 /* Accepts NULL. Waits for copies that are under way; passes must have completed. */
 void sto_copy_destroy(struct sto_copy *copy);
 
-/* Records around the kernels that read piece i of the list; once each, in order, in every recording that reads any. */
+/* Records around the kernels that read piece i of the list; once each, in order, in the recordings of a pass. */
 void sto_copy_record_begin(struct sto_copy *copy, struct sto_recording *rec, uint32_t i);
 void sto_copy_record_end(struct sto_copy *copy, struct sto_recording *rec, uint32_t i);
 
-/* sto_device_submit for such recordings, and lets the copies for the next one begin. Nothing is allocated. */
+/* sto_device_submit for such recordings, and lets the copies for what follows begin. Nothing is allocated. */
 enum sto_status sto_copy_submit(struct sto_copy *copy, struct sto_recording *rec, uint64_t *ticket,
                                 struct sto_error *err);
+/* A pass of which some recordings were handed over will not be completed: the next one begins at the first piece. */
+void sto_copy_abandon(struct sto_copy *copy);
 
 #endif

@@ -1,9 +1,12 @@
-/* An engine whose layers all run on the processor: weights where they lie in the mapped file, activations, KV cache
- * and logits in main memory, and the decoder that devices have, with a struct sto_ops that sends its operations to
- * runtime/cpu.
+/* The cpu lane: layers that the processor computes. Weights, activations and KV cache of these layers lie in main
+ * memory, and the decoder that devices have runs on them, with a struct sto_ops that sends operations to runtime/cpu.
  *
- * engine.c creates it in place of a device's buffers; session.c runs passes on it. It lends the engine its step block
- * and its logits, as e->step_host.mapped and e->readback.mapped. */
+ *   without a device   all layers, embedding and logits: the lane lends the engine its step block and its logits, as
+ *                      e->step_host.mapped and e->readback.mapped
+ *   beside a device    the layers placed so, in segments between those of the device (pass.c); what layers hand on
+ *                      crosses through e->crossing_out and e->crossing_in
+ *
+ * engine.c creates it, session.c and pass.c run passes on it. */
 #ifndef STO_CPU_LANE_H
 #define STO_CPU_LANE_H
 
@@ -11,8 +14,11 @@
 
 struct sto_cpu_lane;
 
-bool sto_cpu_lane_wanted(const struct sto_engine *e); /* no device, or all layers placed so */
-/* Chooses the context, makes memory, finds or makes the weights; e->cpu_lane afterwards. */
+/* Lowers e's context, where it was not asked for, until weight_bytes and the KV cache of n_layers fit in main memory.
+ * STO_ERR_NO_FIT: the one that was asked for does not, or not even a token. */
+enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t weight_bytes,
+                                 struct sto_error *err);
+/* Makes memory, reads or makes the weights; e->cpu_lane afterwards. Without a device it chooses the context, too. */
 enum sto_status sto_cpu_lane_create(struct sto_engine *e, const struct sto_callbacks *callbacks,
                                     struct sto_error *err);
 void sto_cpu_lane_destroy(struct sto_engine *e); /* accepts an engine without */
@@ -23,11 +29,14 @@ void sto_cpu_lane_close_sequence(struct sto_cpu_lane *lane, uint32_t sequence);
 /* Random keys and values for its first n tokens. */
 void sto_cpu_lane_randomise(struct sto_cpu_lane *lane, uint32_t sequence, uint32_t n_tokens, uint64_t seed);
 
-/* All layers for the n_cols columns of the step block; then logits [n_rows, n_vocab] of columns from first_col. */
-void sto_cpu_lane_run(struct sto_cpu_lane *lane, uint32_t n_cols);
-void sto_cpu_lane_logits(struct sto_cpu_lane *lane, uint32_t n_cols, uint32_t first_col, uint32_t n_rows);
-/* The same for columns of several sequences: runs as in struct sto_forward, and logits of n_rows columns by number. */
-void sto_cpu_lane_run_together(struct sto_cpu_lane *lane, uint32_t n_cols, const struct sto_column_run *runs,
-                               uint32_t n_runs, const uint32_t *logit_cols, uint32_t n_rows);
+/* The lane's own step block: what a pass works on is written there before it. */
+uint8_t *sto_cpu_lane_step(struct sto_cpu_lane *lane);
+/* All layers for the columns of the step block; then logits [n_rows, n_vocab] of columns from first_col, or of
+ * work->logit_cols where it has those. */
+void sto_cpu_lane_run(struct sto_cpu_lane *lane, const struct sto_work *work);
+void sto_cpu_lane_logits(struct sto_cpu_lane *lane, const struct sto_work *work, uint32_t first_col, uint32_t n_rows);
+/* Likewise n_layers layers from first_layer, from what the device left in e->crossing_out to e->crossing_in. */
+void sto_cpu_lane_cross(struct sto_cpu_lane *lane, uint32_t first_layer, uint32_t n_layers,
+                        const struct sto_work *work);
 
 #endif

@@ -63,11 +63,17 @@ static void count_reads(struct sto_engine *e)
         e->info.read_bytes_per_token += embd;
 }
 
-static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *err)
+void sto_engine_size_kv(struct sto_engine *e)
 {
     const struct sto_hparams *h = &e->model->h;
     e->kv_pages = (e->info.ctx_tokens + KV_PAGE - 1) / KV_PAGE;
     e->kv_page_bytes = sto_kv_page_bytes(e->kv_type, h->n_kv_heads, h->head_dim);
+}
+
+static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *err)
+{
+    const struct sto_hparams *h = &e->model->h;
+    sto_engine_size_kv(e);
     e->kv = sto_calloc(h->n_layers, sizeof *e->kv);
     if (e->kv == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", h->n_layers);
@@ -91,6 +97,9 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
     const struct sto_model *m = e->model;
     const uint32_t ub = e->info.ubatch_tokens;
     const uint64_t logits = (uint64_t)e->logit_rows * e->logit_stride * sizeof(float);
+    const struct sto_forward most = {.n_cols = ub, .max_cols = ub, .ctx_tokens = e->info.ctx_tokens};
+    const uint64_t crossing = (uint64_t)ub * m->vtable->residual(m, &most).stride * sizeof(float);
+    const bool crosses = e->n_segments > 1;
     e->info.scratch_bytes = m->vtable->scratch_bytes(m, ub, e->info.ctx_tokens);
     const struct {
         struct sto_buffer *buffer;
@@ -110,10 +119,14 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
         {&e->sample, STO_MEMORY_DEVICE, STO_SAMPLE_SCRATCH_OFFSET + sto_op_sample_scratch(m->h.n_vocab),
          "the sampling block"},
         {&e->ring, STO_MEMORY_READBACK, SAMPLE_RING * sizeof(uint32_t), "drawn tokens"},
+        {&e->crossing_out, STO_MEMORY_READBACK, crosses ? crossing : 0, "crossings between lanes"},
+        {&e->crossing_in, STO_MEMORY_UPLOAD, crosses ? crossing : 0, "crossings between lanes"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        const enum sto_status status = sto_buffer_create(e->device, wanted[i].memory, wanted[i].bytes, wanted[i].what,
-                                                         wanted[i].buffer, err);
+        enum sto_status status = STO_OK;
+        if (wanted[i].bytes > 0)
+            status = sto_buffer_create(e->device, wanted[i].memory, wanted[i].bytes, wanted[i].what, wanted[i].buffer,
+                                       err);
         if (status != STO_OK)
             return status;
     }
@@ -247,7 +260,7 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         status = sto_fail(err, STO_ERR_MODEL, "%s: the file has a header but no weights", model->path);
         goto fail;
     }
-    if (sto_cpu_lane_wanted(e)) {
+    if (device == NULL) {
         if (e->params.trace != NULL) {
             status = sto_fail(err, STO_ERR_USAGE, "%s: a trace shows what a device does, and all layers are on the "
                               "processor", e->params.trace);
@@ -273,17 +286,23 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = sto_residency_choose(e, piece_bytes, err)) != STO_OK)
         goto fail;
+    if ((status = sto_engine_cut(e, err)) != STO_OK)
+        goto fail;
     if ((status = test_kernels(e, err)) != STO_OK)
         goto fail;
     if ((status = create_buffers(e, piece_bytes, err)) != STO_OK)
         goto fail;
     if ((status = sto_uploader_create(device, &e->uploader, err)) != STO_OK)
         goto fail;
-    if ((status = sto_recording_create(device, &e->decode, err)) != STO_OK)
+    if ((status = sto_parts_create(e, &e->decode, err)) != STO_OK)
+        goto fail;
+    if ((status = sto_parts_create(e, &e->prompt, err)) != STO_OK)
         goto fail;
     if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
         goto fail;
     if ((status = clear_counters(e, err)) != STO_OK)
+        goto fail;
+    if (e->info.cpu_layers > 0 && (status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
         goto fail;
     if ((status = load_and_prepare(e, callbacks, err)) != STO_OK)
         goto fail;
@@ -311,22 +330,25 @@ void sto_engine_destroy(struct sto_engine *e)
     if (e == NULL)
         return;
     sto_recording_destroy(e->batch);
-    sto_recording_destroy(e->together);
-    sto_recording_destroy(e->decode);
+    sto_parts_destroy(e->together);
+    sto_parts_destroy(e->decode);
+    sto_parts_destroy(e->prompt);
     sto_recording_destroy(e->chain_start);
     for (uint32_t i = 0; i < STO_MAX_DEPTH; i++)
-        sto_recording_destroy(e->chain[i]);
+        sto_parts_destroy(e->chain[i]);
     sto_copy_destroy(e->copy); /* before the table that it keeps up to date */
     sto_uploader_destroy(e->uploader);
     struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
                                     &e->groups,      &e->logits,  &e->readback,  &e->kv_table,
-                                    &e->sample_host, &e->sample,  &e->ring,      &e->counters};
+                                    &e->sample_host, &e->sample,  &e->ring,      &e->counters,
+                                    &e->crossing_out, &e->crossing_in};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         sto_buffer_destroy(e->device, buffers[i]);
     sto_residency_destroy(e);
     sto_cpu_lane_destroy(e);
     close_trace(e);
     sto_free(e->weights.weights);
+    sto_free(e->segments);
     sto_free(e->kv);
     sto_free(e);
 }

@@ -1,6 +1,6 @@
 /* The inside of an engine and its sessions: weights on the device, scratch, step blocks, recordings. Shared by engine.c
- * (building it), weights.c and residency.c (where they lie), load.c (reading them), pass.c (recording), session.c
- * (running it) and chain.c (steps in a queue). */
+ * (building it), weights.c and residency.c (where they lie), load.c (reading them), pass.c (passes, in segments),
+ * session.c (groups of tokens) and chain.c (steps in a queue). */
 #ifndef STO_ENGINE_H
 #define STO_ENGINE_H
 
@@ -13,8 +13,21 @@
 
 enum { STO_MAX_SEQUENCES = 256, STO_FEWEST_SEQUENCES = 16, STO_MAX_DEPTH = 8 };
 
+/* A run of layers in one place: what is handed over, or computed, at once. A pass begins and ends on the device. */
+struct sto_pass_segment {
+    bool on_cpu;
+    uint32_t first_layer, n_layers; /* n_layers 0: the embedding or the logits alone */
+    uint32_t first_streamed;        /* of the copy engine's list                     */
+};
+
+/* A pass as it is recorded: at[i] is of segment i, NULL where that is on the processor. */
+struct sto_parts {
+    uint32_t n;
+    struct sto_recording *at[];
+};
+
 struct sto_engine {
-    struct sto_device *device;
+    struct sto_device *device; /* NULL: everything is on the processor */
     const struct sto_model *model;
     struct sto_engine_params params;
     struct sto_engine_info info;
@@ -49,13 +62,17 @@ struct sto_engine {
     uint64_t kv_page_bytes;        /* one layer */
     bool sequence_used[STO_MAX_SEQUENCES];
 
-    struct sto_cpu_lane *cpu_lane; /* everything runs there, and there is nothing on a device; NULL: on the device */
+    struct sto_cpu_lane *cpu_lane;     /* NULL: all layers are on the device */
+    struct sto_pass_segment *segments; /* in order: the device's, and between them the processor's */
+    uint32_t n_segments;
+    struct sto_buffer crossing_out, crossing_in; /* f32 [ubatch_tokens, n_embd] in host memory: there, back */
 
     struct sto_uploader *uploader;
-    struct sto_recording *decode; /* one column with logits: recorded once, replayed */
+    struct sto_parts *decode; /* one column with logits: recorded once, replayed */
     bool decode_recorded;
-    struct sto_recording *batch;  /* everything else, recorded each time */
-    struct sto_recording *together; /* one column each of several sequences, with logits; NULL: not yet made */
+    struct sto_parts *prompt; /* every other pass of one sequence, recorded each time */
+    struct sto_recording *batch; /* what is no pass: fills, and more rows of logits than fit at once */
+    struct sto_parts *together; /* one column each of several sequences, with logits; NULL: not yet made */
     uint32_t together_cols, together_tokens; /* what it was recorded for: columns, and KV that none sees more of */
 
     /* chains of steps that draw their tokens on the device */
@@ -63,7 +80,7 @@ struct sto_engine {
     struct sto_buffer sample;      /* SampleBlock at 0, then at SAMPLE_SCRATCH_OFFSET its scratch      */
     struct sto_buffer ring;        /* uint32 [SAMPLE_RING]                                             */
     struct sto_recording *chain_start;           /* step block and sampling block to the device        */
-    struct sto_recording *chain[STO_MAX_DEPTH];  /* one step each, all alike; NULL: not yet recorded   */
+    struct sto_parts *chain[STO_MAX_DEPTH];      /* one step each, all alike; NULL: not yet recorded   */
     uint64_t chain_ticket;         /* of the last step handed over: it may still run                   */
 };
 
@@ -98,6 +115,8 @@ struct sto_fit_input;
 struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_t *piece_bytes);
 /* engine.c: checks the parameters, and fills in the sizes of passes. Needs no device. */
 enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err);
+/* engine.c: the pages of a sequence, once the context is chosen. */
+void sto_engine_size_kv(struct sto_engine *e);
 /* engine.c: bytes of a step block for so many columns. */
 uint64_t sto_engine_step_bytes(uint32_t cols);
 
@@ -110,22 +129,40 @@ enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callback
 enum sto_status sto_session_make_synthetic(struct sto_session *session, uint32_t n_tokens, uint64_t seed,
                                            struct sto_error *err);
 
-/* pass.c: what a pass works on; max_tokens as in struct sto_forward. */
+/* pass.c: cuts the layers into segments, once it is known where each goes. */
+enum sto_status sto_engine_cut(struct sto_engine *e, struct sto_error *err);
+
+/* What a pass is to do. */
+struct sto_work {
+    uint32_t n_cols, max_tokens;  /* as in struct sto_forward                                               */
+    uint32_t first_col, n_rows;   /* logits of n_rows columns from first_col, read back; 0: none            */
+    bool chained;                 /* a step of a chain: the step block is on the device, a token is drawn there */
+    const struct sto_column_run *runs; /* [n_runs] as in struct sto_forward: of several sequences; NULL: one */
+    uint32_t n_runs;
+    const uint32_t *logit_cols;   /* [n_rows] likewise */
+};
+
+/* Room for the recordings of a pass; recording it, when it is not running. */
+enum sto_status sto_parts_create(struct sto_engine *e, struct sto_parts **out, struct sto_error *err);
+void sto_parts_destroy(struct sto_parts *parts); /* accepts NULL */
+enum sto_status sto_parts_record(struct sto_engine *e, struct sto_parts *parts, const struct sto_work *work,
+                                 struct sto_error *err);
+/* Runs all segments but the last, which is handed over: sto_parts_wait waits for its ticket. Columns are those of the
+ * step block, which the processor's segments read too. After an error nothing of the pass runs any more. */
+enum sto_status sto_parts_submit(struct sto_engine *e, struct sto_parts *parts, const struct sto_work *work,
+                                 uint64_t *ticket, struct sto_error *err);
+enum sto_status sto_parts_wait(struct sto_engine *e, struct sto_parts *parts, uint32_t n_cols, uint64_t ticket,
+                               struct sto_error *err);
+
+/* What a recording works on; max_tokens as in struct sto_forward. */
 struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
                                       uint32_t max_tokens);
-/* Records all layers, after f's step block if it has one. */
-void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f);
-/* Records the logits [n_rows, n_vocab] of columns from first_col into e->logits. */
-void sto_engine_record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows);
-/* Hands a pass over, or a recording without layers. */
-enum sto_status sto_engine_submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket,
-                                  struct sto_error *err);
-/* Adds a recording that was waited for to the trace, if there is one. */
-void sto_engine_trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols);
-/* Keeps the figures of a decode step that was recorded. */
-void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec);
+/* Records the logits [n_rows, n_vocab] of columns from first_col, and how they are read back. */
+void sto_engine_record_rows(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows);
+/* chain.c: records how a token is drawn from the logits of one column. */
+void sto_chain_record_draw(struct sto_engine *e, struct sto_forward *f);
 
-/* session.c: the host's step block for n tokens behind the sequence. */
+/* session.c: the host's step block for n tokens behind the sequence, and the processor's. */
 void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n);
 
 /* chain.c: whether sto_session_generate can draw in every way that its parameters describe. */

@@ -50,12 +50,20 @@ struct load {
 
 /* ---- readers ---- */
 
+/* Whether a weight is the device's, resident or streamed: not those of the cpu lane, but for the vectors, which the
+ * device has of every layer. */
+static bool is_ours(const struct sto_engine *e, const struct sto_model_weight *w)
+{
+    return w->role < STO_W_FIRST_OF_LAYER || sto_weight_is_vector(w) || e->lanes[w->layer] != STO_LANE_CPU;
+}
+
 /* The next chunk of the matrices, in the file's order as far as the model lists them so. False: there is none left. */
 static bool next_chunk(struct load *l, struct chunk *c)
 {
     const struct sto_model *m = l->e->model;
     while (l->weight < m->n_weights &&
-           (sto_weight_is_vector(&m->weights[l->weight]) || l->at == m->weights[l->weight].bytes)) {
+           (sto_weight_is_vector(&m->weights[l->weight]) || !is_ours(l->e, &m->weights[l->weight]) ||
+            l->at == m->weights[l->weight].bytes)) {
         l->weight++;
         l->at = 0;
     }
@@ -260,7 +268,7 @@ static enum sto_status fill_matrices(struct load *l, struct sto_error *err)
     for (uint32_t i = 0; i < m->n_weights && status == STO_OK; i++) {
         const struct sto_model_weight *w = &m->weights[i];
         const struct sto_weight *d = &l->e->weights.weights[sto_device_weight_index(w->role, w->layer)];
-        if (sto_weight_is_vector(w))
+        if (sto_weight_is_vector(w) || !is_ours(l->e, w))
             continue;
         status = sto_random_fill(l->e->batch, &l->e->pieces[d->piece], d->offset, w->bytes, &m->random[i].block,
                                  m->random[i].seed, err);
@@ -304,7 +312,7 @@ static enum sto_status open_load(struct load *l, struct sto_error *err)
     for (uint32_t p = 0; p < e->n_pieces; p++)
         l->staged = l->staged || (e->pieces[p].bytes != 0 && e->pieces[p].mapped == NULL && e->model->random == NULL);
     for (uint32_t i = 0; i < e->model->n_weights; i++)
-        l->total += e->model->weights[i].bytes;
+        l->total += is_ours(e, &e->model->weights[i]) ? e->model->weights[i].bytes : 0;
     enum sto_status status = STO_OK;
     for (int i = 0; l->staged && i < N_SLOTS && status == STO_OK; i++) {
         status = sto_buffer_create(e->device, STO_MEMORY_UPLOAD, CHUNK_BYTES, "staging", &l->slots[i].buffer, err);

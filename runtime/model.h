@@ -101,14 +101,16 @@ struct sto_model_vtable {
     /* Step block to embedded columns; one layer; and the logits [n_rows, n_vocab] of n_rows columns from first_col. */
     void (*record_begin)(const struct sto_model *model, struct sto_forward *f);
     void (*record_layer)(const struct sto_model *model, struct sto_forward *f, uint32_t layer);
+    /* What layers hand on, f32 [n_cols, n_embd] in the scratch: all that must cross to go on elsewhere. */
+    struct sto_tensor (*residual)(const struct sto_model *model, const struct sto_forward *f);
+    /* Goes on at `layer` (n_layers: at the logits) from a residual that was put there: makes what the layer before it
+     * would have left beside it. */
+    void (*record_resume)(const struct sto_model *model, struct sto_forward *f, uint32_t layer);
     void (*record_logits)(const struct sto_model *model, struct sto_forward *f, uint32_t first_col, uint32_t n_rows,
                           struct sto_tensor logits);
     /* Reads bytes of a weight from the file: any thread. A file that has shrunk is an error, not a signal. */
     enum sto_status (*read_weight)(const struct sto_model *model, const struct sto_model_weight *weight,
                                    uint64_t offset, void *dst, size_t size, struct sto_error *err);
-    /* Where a weight lies in memory, for as long as the model is open; NULL (also as a pointer): nowhere. Reading it
-     * from a file that has shrunk since is a signal. */
-    const uint8_t *(*map_weight)(const struct sto_model *model, const struct sto_model_weight *weight);
     void (*close)(struct sto_model *model);
 };
 

@@ -1,5 +1,71 @@
-/* Recording the passes of an engine: all layers over some columns, and their logits. */
+/* The passes of an engine: recorded in parts, handed over one after the other.
+ *
+ *   device     [embedding, layers][out]              [in][norm, layers][out]              [in][norm, layers, logits]
+ *   processor                          [norm, layers]                       [norm, layers]
+ *   copies       ...streamed layers come whenever there is a slot for them, also while the processor computes...
+ *
+ * out and in are the residual on its way between device memory and host memory. All but a few engines have one segment,
+ * on the device, and nothing crosses. */
+#include "runtime/base/mem.h"
+#include "runtime/base/status.h"
+#include "runtime/cpu_lane.h"
 #include "runtime/engine.h"
+
+/* ---- segments ---- */
+
+static bool on_cpu(const struct sto_engine *e, uint32_t layer)
+{
+    return e->lanes[layer] == STO_LANE_CPU;
+}
+
+enum sto_status sto_engine_cut(struct sto_engine *e, struct sto_error *err)
+{
+    const uint32_t n_layers = e->model->h.n_layers;
+    uint32_t n_streamed = 0;
+    e->segments = sto_calloc(2 * (size_t)n_layers + 1, sizeof *e->segments);
+    if (e->segments == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
+    e->n_segments = 1; /* the device's, with the embedding */
+    for (uint32_t l = 0; l < n_layers; l++) {
+        if (on_cpu(e, l) != e->segments[e->n_segments - 1].on_cpu)
+            e->segments[e->n_segments++] = (struct sto_pass_segment){
+                .on_cpu = on_cpu(e, l), .first_layer = l, .first_streamed = n_streamed};
+        e->segments[e->n_segments - 1].n_layers++;
+        n_streamed += e->lanes[l] == STO_LANE_STREAM;
+    }
+    if (e->segments[e->n_segments - 1].on_cpu) /* logits */
+        e->segments[e->n_segments++] = (struct sto_pass_segment){.first_layer = n_layers, .first_streamed = n_streamed};
+    return STO_OK;
+}
+
+enum sto_status sto_parts_create(struct sto_engine *e, struct sto_parts **out, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    struct sto_parts *parts = sto_calloc(1, sizeof *parts + e->n_segments * sizeof parts->at[0]);
+    *out = NULL;
+    if (parts == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for recordings of %u segments", (unsigned)e->n_segments);
+    parts->n = e->n_segments;
+    for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
+        if (!e->segments[i].on_cpu)
+            status = sto_recording_create(e->device, &parts->at[i], err);
+    }
+    if (status != STO_OK) {
+        sto_parts_destroy(parts);
+        return status;
+    }
+    *out = parts;
+    return STO_OK;
+}
+
+void sto_parts_destroy(struct sto_parts *parts)
+{
+    for (uint32_t i = 0; parts != NULL && i < parts->n; i++)
+        sto_recording_destroy(parts->at[i]);
+    sto_free(parts);
+}
+
+/* ---- recording ---- */
 
 struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
                                       uint32_t max_tokens)
@@ -25,13 +91,13 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
     };
 }
 
-void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f)
+/* The layers of a segment, between waits for those that are streamed. */
+static void record_layers(struct sto_engine *e, struct sto_forward *f, const struct sto_pass_segment *segment)
 {
     struct sto_recording_stats before, after;
-    e->model->vtable->record_begin(e->model, f);
     sto_recording_get_stats(f->ops.rec, &before);
-    uint32_t n_streamed = 0;
-    for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
+    uint32_t n_streamed = segment->first_streamed;
+    for (uint32_t l = segment->first_layer; l < segment->first_layer + segment->n_layers; l++) {
         const bool streamed = e->slot_of[l] != NULL;
         if (streamed)
             sto_copy_record_begin(e->copy, f->ops.rec, n_streamed);
@@ -41,28 +107,95 @@ void sto_engine_record_layers(struct sto_engine *e, struct sto_forward *f)
     }
     sto_recording_get_stats(f->ops.rec, &after);
     if (f->n_cols == 1) {
-        e->info.layer_dispatches = after.dispatches - before.dispatches;
-        e->info.layer_barriers = after.barriers - before.barriers;
+        e->info.layer_dispatches += after.dispatches - before.dispatches;
+        e->info.layer_barriers += after.barriers - before.barriers;
     }
 }
 
-void sto_engine_record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
+static void record_logits(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
 {
     const struct sto_tensor logits = {.address = e->logits.address, .rows = n_rows, .cols = e->model->h.n_vocab,
                                       .stride = e->logit_stride};
     e->model->vtable->record_logits(e->model, f, first_col, n_rows, logits);
 }
 
-void sto_engine_note_step(struct sto_engine *e, const struct sto_recording *rec)
+void sto_engine_record_rows(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
 {
-    struct sto_recording_stats stats;
-    sto_recording_get_stats(rec, &stats);
-    e->info.step_dispatches = stats.dispatches;
-    e->info.step_barriers = stats.barriers;
+    record_logits(e, f, first_col, n_rows);
+    sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * e->logit_stride * sizeof(float));
 }
 
-enum sto_status sto_engine_submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket,
-                                  struct sto_error *err)
+/* What layers hand on, from the scratch to host memory or back. */
+static void record_crossing(struct sto_engine *e, const struct sto_forward *f, bool out)
+{
+    const struct sto_tensor x = e->model->vtable->residual(e->model, f);
+    const uint64_t at = x.address - e->scratch.address, bytes = (uint64_t)x.rows * x.stride * sizeof(float);
+    if (out)
+        sto_record_copy(f->ops.rec, &e->crossing_out, 0, &e->scratch, at, bytes);
+    else
+        sto_record_copy(f->ops.rec, &e->scratch, at, &e->crossing_in, 0, bytes);
+}
+
+static enum sto_status record_part(struct sto_engine *e, struct sto_recording *rec, uint32_t i,
+                                   const struct sto_work *work, struct sto_error *err)
+{
+    const struct sto_pass_segment *segment = &e->segments[i];
+    struct sto_forward f = sto_engine_forward(e, rec, work->n_cols, work->max_tokens);
+    f.runs = work->runs;
+    f.n_runs = work->n_runs;
+    f.logit_cols = work->logit_cols;
+    if (work->chained)
+        f.step_host = 0;
+    sto_recording_begin(rec);
+    if (i == 0) {
+        e->model->vtable->record_begin(e->model, &f);
+    } else {
+        record_crossing(e, &f, false);
+        e->model->vtable->record_resume(e->model, &f, segment->first_layer);
+    }
+    record_layers(e, &f, segment);
+    if (i + 1 < e->n_segments) {
+        record_crossing(e, &f, true);
+    } else if (work->chained) {
+        record_logits(e, &f, 0, 1);
+        sto_chain_record_draw(e, &f);
+    } else if (work->n_rows > 0) {
+        sto_engine_record_rows(e, &f, work->first_col, work->n_rows);
+    }
+    return sto_recording_finish(rec, err);
+}
+
+/* The figures of a decode step. */
+static void note_step(struct sto_engine *e, const struct sto_parts *parts)
+{
+    e->info.step_dispatches = e->info.step_barriers = 0;
+    for (uint32_t i = 0; i < parts->n; i++) {
+        struct sto_recording_stats stats = {0};
+        if (parts->at[i] != NULL)
+            sto_recording_get_stats(parts->at[i], &stats);
+        e->info.step_dispatches += stats.dispatches;
+        e->info.step_barriers += stats.barriers;
+    }
+}
+
+enum sto_status sto_parts_record(struct sto_engine *e, struct sto_parts *parts, const struct sto_work *work,
+                                 struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    if (work->n_cols == 1)
+        e->info.layer_dispatches = e->info.layer_barriers = 0;
+    for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
+        if (parts->at[i] != NULL)
+            status = record_part(e, parts->at[i], i, work, err);
+    }
+    if (status == STO_OK && work->n_cols == 1 && (work->chained || work->n_rows > 0))
+        note_step(e, parts);
+    return status;
+}
+
+/* ---- running ---- */
+
+static enum sto_status submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket, struct sto_error *err)
 {
     struct sto_recording_stats stats;
     sto_recording_get_stats(rec, &stats);
@@ -70,7 +203,7 @@ enum sto_status sto_engine_submit(struct sto_engine *e, struct sto_recording *re
                            : sto_device_submit(e->device, rec, ticket, err);
 }
 
-void sto_engine_trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols)
+static void trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols)
 {
     const struct sto_span_ns *spans = NULL;
     const uint32_t n = e->trace != NULL ? sto_recording_spans(rec, &spans) : 0;
@@ -80,4 +213,38 @@ void sto_engine_trace(struct sto_engine *e, const struct sto_recording *rec, uin
                                             .columns = n_cols};
         sto_trace_add(e->trace, &span);
     }
+}
+
+static enum sto_status wait(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols, uint64_t ticket,
+                            struct sto_error *err)
+{
+    const enum sto_status status = sto_device_wait(e->device, ticket, err);
+    if (status == STO_OK)
+        trace(e, rec, n_cols);
+    return status;
+}
+
+enum sto_status sto_parts_submit(struct sto_engine *e, struct sto_parts *parts, const struct sto_work *work,
+                                 uint64_t *ticket, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
+        const struct sto_pass_segment *segment = &e->segments[i];
+        if (segment->on_cpu) {
+            sto_cpu_lane_cross(e->cpu_lane, segment->first_layer, segment->n_layers, work);
+            continue;
+        }
+        status = submit(e, parts->at[i], ticket, err);
+        if (status == STO_OK && i + 1 < parts->n)
+            status = wait(e, parts->at[i], work->n_cols, *ticket, err);
+    }
+    if (status != STO_OK && e->copy != NULL)
+        sto_copy_abandon(e->copy);
+    return status;
+}
+
+enum sto_status sto_parts_wait(struct sto_engine *e, struct sto_parts *parts, uint32_t n_cols, uint64_t ticket,
+                               struct sto_error *err)
+{
+    return wait(e, parts->at[parts->n - 1], n_cols, ticket, err);
 }

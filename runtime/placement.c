@@ -23,17 +23,20 @@ static void spread(enum sto_lane *lanes, uint32_t n_layers, uint32_t n_streamed)
 
 static void add_up(const struct sto_placement_input *in, struct sto_placement *out)
 {
-    out->n_streamed = 0;
-    out->slot_bytes = out->resident_bytes = out->streamed_bytes = 0;
+    out->n_streamed = out->n_cpu = 0;
+    out->slot_bytes = out->resident_bytes = out->streamed_bytes = out->cpu_bytes = 0;
     for (uint32_t l = 0; l < in->n_layers; l++) {
         if (out->lanes[l] == STO_LANE_RESIDENT) {
             out->resident_bytes += in->layer_bytes[l];
-            continue;
+        } else if (out->lanes[l] == STO_LANE_CPU) {
+            out->n_cpu++;
+            out->cpu_bytes += in->layer_bytes[l];
+        } else {
+            out->n_streamed++;
+            out->streamed_bytes += in->layer_bytes[l];
+            if (in->layer_bytes[l] > out->slot_bytes)
+                out->slot_bytes = in->layer_bytes[l];
         }
-        out->n_streamed++;
-        out->streamed_bytes += in->layer_bytes[l];
-        if (in->layer_bytes[l] > out->slot_bytes)
-            out->slot_bytes = in->layer_bytes[l];
     }
     out->ring_slots = in->ring_slots < out->n_streamed ? in->ring_slots : out->n_streamed;
 }
@@ -57,9 +60,9 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
 {
     if (in->lanes != NULL) {
         for (uint32_t l = 0; l < in->n_layers; l++) {
-            if (in->lanes[l] != STO_LANE_RESIDENT && in->lanes[l] != STO_LANE_STREAM)
-                return sto_fail(err, STO_ERR_USAGE, "layer %u cannot go to lane '%s': there are resident and stream",
-                                (unsigned)l, sto_lane_name(in->lanes[l]));
+            if ((uint32_t)in->lanes[l] >= STO_LANE_COUNT)
+                return sto_fail(err, STO_ERR_USAGE, "layer %u cannot go to lane %u: there are resident, stream and cpu",
+                                (unsigned)l, (unsigned)in->lanes[l]);
             out->lanes[l] = in->lanes[l];
         }
         if (fits(in, out))
@@ -73,7 +76,7 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
     return sto_fail(err, STO_ERR_NO_FIT, "%s: %u layers resident (%.1f MiB), %u streamed through %u slots of %.1f MiB, "
                     "for which there are %.1f MiB",
                     in->lanes != NULL ? "the layers as they are placed do not fit" : "one layer at a time does not fit",
-                    (unsigned)(in->n_layers - out->n_streamed), (double)out->resident_bytes / mib,
+                    (unsigned)(in->n_layers - out->n_streamed - out->n_cpu), (double)out->resident_bytes / mib,
                     (unsigned)out->n_streamed, (unsigned)out->ring_slots, (double)out->slot_bytes / mib,
                     (double)in->room_bytes / mib);
 }

@@ -2,6 +2,7 @@
  *
  *   resident   a layer's weights stay in device memory
  *   stream     they stay in host memory, and are copied into a slot of a ring of device memory before each use
+ *   cpu        they stay in host memory, and the processor computes the layer, whose KV cache lies there too
  *
  * Streamed layers share the ring's slots in turn: the i-th of them goes through slot i % ring_slots. */
 #ifndef STO_PLACEMENT_H
@@ -19,21 +20,22 @@ struct sto_placement_input {
 
 struct sto_placement {
     enum sto_lane *lanes;        /* [n_layers], the caller's room */
-    uint32_t n_streamed, ring_slots; /* ring_slots 0: nothing is streamed; never more than n_streamed */
+    uint32_t n_streamed, n_cpu;
+    uint32_t ring_slots;         /* 0: nothing is streamed; never more than n_streamed */
     uint64_t slot_bytes;         /* the largest streamed layer */
-    uint64_t resident_bytes, streamed_bytes;
+    uint64_t resident_bytes, streamed_bytes, cpu_bytes;
 };
 
 /* Fewer slots than wanted are chosen where the wanted ones do not fit. STO_ERR_NO_FIT says what is needed and what
- * there is; STO_ERR_USAGE: a lane that there is no code for. */
+ * there is; STO_ERR_USAGE: a lane that is none. */
 enum sto_status sto_placement_make(const struct sto_placement_input *in, struct sto_placement *out,
                                    struct sto_error *err);
 /* Device memory of resident layers and the ring. */
 uint64_t sto_placement_device_bytes(const struct sto_placement *placement);
 
 /* What a planner decides (host/planner.h), for an engine to carry out. A layer that is resident is so in both phases;
- * the others may be streamed while prompts are read and computed on the processor while tokens are generated. Then the
- * layer's KV cache lies where it decodes. */
+ * the others may, with STO_PLAN_PHASES, be streamed while prompts are read and computed on the processor while tokens
+ * are generated. Then the layer's KV cache lies where it decodes. */
 struct sto_plan {
     enum sto_lane *decode, *prefill; /* [n_layers], the caller's room                                            */
     enum sto_lane embedding;         /* resident; or cpu: rows are looked up on the host                         */
@@ -49,7 +51,8 @@ enum sto_plan_means {
     STO_PLAN_HOST_EMBEDDING = 4,
     STO_PLAN_STREAM_OUTPUT = 8,
     STO_PLAN_DISK = 16,         /* layers that do not fit in host memory are read from disk for each pass */
-    STO_PLAN_MEANS = STO_PLAN_OVERLAP | STO_PLAN_HOST_EMBEDDING /* those that there are */
+    STO_PLAN_PHASES = 32,       /* layers that decode on the processor are streamed while prompts are read */
+    STO_PLAN_MEANS = STO_PLAN_OVERLAP | STO_PLAN_CPU | STO_PLAN_HOST_EMBEDDING /* those that there are */
 };
 
 #endif

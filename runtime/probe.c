@@ -8,6 +8,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/cpu_probe.h"
 #include "runtime/formats/formats.h"
 #include "runtime/measure/stopwatch.h"
 #include "runtime/vk/simulator.h"
@@ -83,24 +84,29 @@ static enum sto_status time_unpinned(struct probe *p, struct sto_rates *r)
     return status;
 }
 
-/* Work handed over, and its end awaited: what a layer on the processor costs beside its products. */
-static enum sto_status time_handover(struct probe *p, struct sto_rates *r)
+/* What a run of layers on the processor costs beside its products, from the device to it and back: activations into
+ * host memory at the end of one recording, from it at the beginning of the next, and that one's end awaited. */
+static enum sto_status time_crossing(struct probe *p, struct sto_rates *r)
 {
+    enum { ACTIVATIONS = 16 << 10, WAYS = 2 };
     enum sto_status status = STO_OK;
     double best = 0;
     sto_recording_begin(p->up);
-    sto_record_copy(p->up, &p->local, 0, &p->upload, 0, 16 << 10); /* activations of a layer */
+    sto_record_copy(p->up, &p->local, 0, &p->upload, 0, ACTIVATIONS);
+    sto_record_copy(p->up, &p->readback, 0, &p->local, 0, ACTIVATIONS);
     status = sto_recording_finish(p->up, p->err);
     for (int i = 0; i < HANDOVERS && status == STO_OK; i++) {
         uint64_t ticket = 0;
         const uint64_t begin = sto_device_now_ns(p->device);
+        memcpy(p->upload.mapped, p->plain, ACTIVATIONS);
         status = sto_device_submit(p->device, p->up, &ticket, p->err);
         if (status == STO_OK)
             status = sto_device_wait(p->device, ticket, p->err);
+        memcpy(p->plain, p->readback.mapped, ACTIVATIONS);
         const double us = (double)(sto_device_now_ns(p->device) - begin) / 1e3;
         best = i == 0 || us < best ? us : best;
     }
-    r->crossing_us = best;
+    r->crossing_us = best / WAYS;
     return status;
 }
 
@@ -257,7 +263,7 @@ static enum sto_status probe_machine(struct probe *p)
     if (status == STO_OK)
         status = time_dram(p, &r);
     if (status == STO_OK)
-        status = time_handover(p, &r);
+        status = time_crossing(p, &r);
     close_link(p);
     r.vram_gb_per_s = bandwidth.read_gb_per_s;
     if (status == STO_OK)
@@ -316,6 +322,36 @@ static bool lacks_product(const struct probe *p, const uint64_t *type_bytes, uin
     return type_bytes != NULL && type_bytes[type] > 0 && !(p->findings->products[type].gb_per_s > 0);
 }
 
+static bool lacks_cpu_product(const struct probe *p, const uint64_t *type_bytes, uint32_t type)
+{
+    return type_bytes != NULL && type_bytes[type] > 0 && !(p->findings->cpu_products[type].gb_per_s > 0);
+}
+
+/* On a simulated device's clock; 0 where its processor has no rate. */
+static void probe_simulated_cpu_product(struct sto_simulator *sim, uint32_t type, double *gb, double *tflop)
+{
+    enum { COLUMNS = 512 };
+    const struct sto_type_info *info = sto_type_get((enum sto_type)type);
+    const double bytes = COPY_BYTES, flops = 2.0 * bytes / info->block_bytes * info->block_elems * COLUMNS;
+    const uint64_t begin = sto_simulator_now_ns(sim);
+    sto_simulator_compute(sim, COPY_BYTES, 1, flops / COLUMNS);
+    const uint64_t middle = sto_simulator_now_ns(sim);
+    sto_simulator_compute(sim, COPY_BYTES, COLUMNS, flops);
+    const uint64_t end = sto_simulator_now_ns(sim);
+    *gb = middle > begin ? gb_per_s(bytes, (double)(middle - begin)) : 0;
+    *tflop = end > middle ? flops / (double)(end - middle) / 1e3 : 0;
+}
+
+static enum sto_status probe_cpu_product(struct probe *p, uint32_t type)
+{
+    struct sto_simulator *sim = sto_device_simulator(p->device);
+    double *gb = &p->findings->cpu_products[type].gb_per_s, *tflop = &p->findings->cpu_products[type].tflop_per_s;
+    if (sim == NULL)
+        return sto_cpu_probe((enum sto_type)type, gb, tflop, p->err);
+    probe_simulated_cpu_product(sim, type, gb, tflop);
+    return STO_OK;
+}
+
 static enum sto_status probe_products(struct probe *p, const uint64_t *type_bytes)
 {
     struct sto_stopwatch watch = {0};
@@ -323,27 +359,33 @@ static enum sto_status probe_products(struct probe *p, const uint64_t *type_byte
     for (uint32_t t = 0; t < STO_TYPE_COUNT && status == STO_OK; t++) {
         if (lacks_product(p, type_bytes, t) && sto_device_now_ns(p->device) - p->begin_ns < BUDGET_NS)
             status = probe_product(p, &watch, t);
+        if (status == STO_OK && lacks_cpu_product(p, type_bytes, t) &&
+            sto_device_now_ns(p->device) - p->begin_ns < BUDGET_NS)
+            status = probe_cpu_product(p, t);
     }
     sto_stopwatch_destroy(&watch);
     return status;
 }
 
 /* A model's products read its formats one after the other: times add up. */
-static void mix_products(const struct sto_findings *f, const uint64_t *type_bytes, struct sto_rates *out)
+static void mix_products(const struct sto_findings *f, bool on_cpu, const uint64_t *type_bytes, double *gb_per_s,
+                         double *tflop_per_s)
 {
     double bytes = 0, elements = 0, few_s = 0, many_s = 0;
     for (uint32_t t = 0; type_bytes != NULL && t < STO_TYPE_COUNT; t++) {
         const struct sto_type_info *info = sto_type_get((enum sto_type)t);
         const double n = (double)type_bytes[t];
-        if (n <= 0 || !(f->products[t].gb_per_s > 0) || !(f->products[t].tflop_per_s > 0))
+        const double few = on_cpu ? f->cpu_products[t].gb_per_s : f->products[t].gb_per_s;
+        const double many = on_cpu ? f->cpu_products[t].tflop_per_s : f->products[t].tflop_per_s;
+        if (n <= 0 || !(few > 0) || !(many > 0))
             continue;
         bytes += n;
         elements += n / info->block_bytes * info->block_elems;
-        few_s += n / f->products[t].gb_per_s;
-        many_s += n / info->block_bytes * info->block_elems / f->products[t].tflop_per_s;
+        few_s += n / few;
+        many_s += n / info->block_bytes * info->block_elems / many;
     }
-    out->product_gb_per_s = few_s > 0 ? bytes / few_s : 0;
-    out->compute_tflop_per_s = many_s > 0 ? elements / many_s : 0;
+    *gb_per_s = few_s > 0 ? bytes / few_s : 0;
+    *tflop_per_s = many_s > 0 ? elements / many_s : 0;
 }
 
 enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_bytes, uint64_t room_bytes,
@@ -363,7 +405,7 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
         measured = true;
     }
     for (uint32_t t = 0; t < STO_TYPE_COUNT; t++)
-        lacks = lacks || lacks_product(&p, type_bytes, t);
+        lacks = lacks || lacks_product(&p, type_bytes, t) || lacks_cpu_product(&p, type_bytes, t);
     if (status == STO_OK && lacks && may_measure) {
         status = probe_products(&p, type_bytes);
         measured = true;
@@ -375,7 +417,8 @@ enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_
         sto_log(sto_device_get_callbacks(device), STO_LOG_DEBUG, "rates of memory, link and kernels measured in %.2f s",
                 (double)(sto_device_now_ns(device) - p.begin_ns) / 1e9);
     *out = p.findings->rates;
-    mix_products(p.findings, type_bytes, out);
+    mix_products(p.findings, false, type_bytes, &out->product_gb_per_s, &out->compute_tflop_per_s);
+    mix_products(p.findings, true, type_bytes, &out->cpu_gb_per_s, &out->cpu_tflop_per_s);
     sto_free(p.findings);
     return status;
 }

@@ -2,20 +2,21 @@
  * (runtime/vk/findings.h), so that they hold for this device, driver and build.
  *
  *   device memory, link in both directions (pinned, and through staging), host memory alone and beside the link, a
- *   hand-over to the device and back; products of the weight formats that a model has
+ *   crossing between lanes; products of the weight formats that a model has, on the device and on the processor
  *
  * A glance: some tens of milliseconds for each, about a second in all; formats that are left after two are measured at
  * a later start. A machine at work gives less than it can: `strato tune --reset` forgets what was measured. Not
- * measured, and so not known: the disk, and the processor's products. */
+ * measured, and so not known: the disk. */
 #ifndef STO_PROBE_H
 #define STO_PROBE_H
 
 #include "runtime/rates.h"
 
-/* Fills in *out with what is known or measured now: product and compute are those of a model of type_bytes
- * [STO_TYPE_COUNT] in matrices of each format (NULL: none, and they stay 0). Measuring takes up to STO_PROBE_BYTES of
- * the device's memory for a moment: with less room_bytes, only what is known already is filled in. The first time takes
- * about a second (on CPU drivers longer: their compiler is slow); later ones nothing. A device that was opened with
+/* Fills in *out with what is known or measured now: product and compute, of both sides, are those of a model of
+ * type_bytes [STO_TYPE_COUNT] in matrices of each format (NULL: none, and they stay 0). Measuring takes up to
+ * STO_PROBE_BYTES of the device's memory for a moment: with less room_bytes, only what is known already is filled in.
+ * The first time takes about a second (on CPU drivers longer: their compiler is slow); later ones nothing. A device
+ * that was opened with
  * no_self_test, or without a cache folder, keeps nothing. Submits to the device's queue. STO_ERR_NO_FIT: no room. */
 enum { STO_PROBE_BYTES = 512 << 20 };
 enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_bytes, uint64_t room_bytes,

@@ -7,6 +7,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/mem.h"
+#include "runtime/cpu_lane.h"
 #include "runtime/engine.h"
 #include "runtime/fit.h"
 #include "runtime/placement.h"
@@ -48,17 +49,24 @@ static void keep_placement(struct sto_engine *e, const struct sto_placement *p, 
 {
     e->info.streamed_layers = p->n_streamed;
     e->info.streamed_bytes = p->streamed_bytes;
+    e->info.cpu_layers = p->n_cpu;
+    e->info.cpu_bytes = p->cpu_bytes;
     e->info.ring_slots = p->ring_slots;
     e->info.weight_bytes = outside_bytes + sto_placement_device_bytes(p);
     e->slot_bytes = p->slot_bytes;
 }
 
-/* The context for a placement that is settled. */
+/* The context for a placement that is settled: layers on the processor have their KV cache in main memory. */
 static enum sto_status fit_context(struct sto_engine *e, struct sto_fit_input in, const struct sto_placement *p,
                                    struct sto_error *err)
 {
+    const uint32_t n_layers = e->model->h.n_layers;
     in.weight_bytes += sto_placement_device_bytes(p);
-    return sto_fit_context(&in, &e->info.ctx_tokens, err);
+    in.kv_bytes_per_token = in.kv_bytes_per_token / n_layers * (n_layers - p->n_cpu);
+    enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
+    if (status == STO_OK && p->n_cpu > 0)
+        status = sto_cpu_lane_fit(e, p->n_cpu, p->cpu_bytes + p->streamed_bytes, err);
+    return status;
 }
 
 /* Layers leave the device, since not even a small context fits beside all of them. */
@@ -137,9 +145,10 @@ enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece
     for (uint32_t p = 0; p < e->n_pieces && status == STO_OK; p++) {
         const bool layer = p >= sto_weights_layer_piece(0);
         const bool streamed = layer && e->slot_of[p - sto_weights_layer_piece(0)] != NULL;
+        const bool elsewhere = layer && e->lanes[p - sto_weights_layer_piece(0)] == STO_LANE_CPU;
         const bool embedding = p == EMBEDDING_PIECE && embeds_from_host(e, piece_bytes);
         const enum sto_memory memory = streamed ? host : embedding ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE;
-        if (piece_bytes[p] != 0)
+        if (piece_bytes[p] != 0 && !elsewhere)
             status = sto_buffer_create(e->device, memory, piece_bytes[p], streamed ? "streamed weights" : "weights",
                                        &e->pieces[p], err);
     }

@@ -1,6 +1,6 @@
-/* A sequence of tokens and its KV cache, and running steps on it.
+/* A sequence of tokens and its KV cache, and running passes on it.
  *
- *   tokens -> step block (host) -> one submit -> logits (read back)
+ *   tokens -> step block (host) -> a pass -> logits (read back)
  *
  * One token with logits is the decode step: recorded once per engine and replayed. Longer groups are recorded each
  * time, since their attention knows the lengths when it is recorded. */
@@ -23,6 +23,8 @@ static enum sto_status create_pages(struct sto_session *s, struct sto_error *err
     if (s->kv == NULL || pages == NULL)
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u KV pages", e->kv_pages);
     for (uint32_t l = 0; l < n_layers && status == STO_OK; l++) {
+        if (e->lanes[l] == STO_LANE_CPU)
+            continue;
         status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, e->kv_pages * e->kv_page_bytes, "the KV cache",
                                    &s->kv[l], err);
         for (uint32_t p = 0; p < e->kv_pages && status == STO_OK; p++)
@@ -50,9 +52,9 @@ enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session
     s->engine = engine;
     s->sequence = sequence;
     engine->sequence_used[sequence] = true;
-    const enum sto_status status = engine->cpu_lane != NULL
-                                       ? sto_cpu_lane_open_sequence(engine->cpu_lane, sequence, err)
-                                       : create_pages(s, err);
+    enum sto_status status = engine->device != NULL ? create_pages(s, err) : STO_OK;
+    if (status == STO_OK && engine->cpu_lane != NULL)
+        status = sto_cpu_lane_open_sequence(engine->cpu_lane, sequence, err);
     if (status != STO_OK) {
         sto_session_destroy(s);
         return status;
@@ -84,9 +86,8 @@ struct group {
     float *logits;    /* [n_rows, n_vocab] or NULL */
 };
 
-void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n)
+static void write_block(uint8_t *at, const struct sto_session *s, const uint32_t *tokens, uint32_t n)
 {
-    uint8_t *at = s->engine->step_host.mapped;
     const struct StepHeader header = {.n_cols = n, .n_pieces = (s->length + n + KV_PAGE - 1) / KV_PAGE};
     memcpy(at, &header, sizeof header);
     at += sizeof header;
@@ -96,33 +97,13 @@ void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint3
     }
 }
 
-static void record_rows(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows)
+void sto_session_write_step(struct sto_session *s, const uint32_t *tokens, uint32_t n)
 {
-    sto_engine_record_logits(e, f, first_col, n_rows);
-    sto_record_copy(f->ops.rec, &e->readback, 0, &e->logits, 0, (uint64_t)n_rows * e->logit_stride * sizeof(float));
-}
-
-/* All layers for n_cols columns, and the logits of n_rows of them from first_col. */
-static enum sto_status record_pass(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
-                                   uint32_t max_tokens, uint32_t first_col, uint32_t n_rows, struct sto_error *err)
-{
-    struct sto_forward f = sto_engine_forward(e, rec, n_cols, max_tokens);
-    sto_recording_begin(rec);
-    sto_engine_record_layers(e, &f);
-    if (n_rows > 0)
-        record_rows(e, &f, first_col, n_rows);
-    return sto_recording_finish(rec, err);
-}
-
-static enum sto_status run(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols, struct sto_error *err)
-{
-    uint64_t ticket = 0;
-    enum sto_status status = sto_engine_submit(e, rec, &ticket, err);
-    if (status == STO_OK)
-        status = sto_device_wait(e->device, ticket, err);
-    if (status == STO_OK)
-        sto_engine_trace(e, rec, n_cols);
-    return status;
+    const struct sto_engine *e = s->engine;
+    if (e->cpu_lane != NULL)
+        write_block(sto_cpu_lane_step(e->cpu_lane), s, tokens, n);
+    if (e->device != NULL)
+        write_block(e->step_host.mapped, s, tokens, n);
 }
 
 /* logits NULL: they stay where they are, for sto_session_logits. */
@@ -137,36 +118,55 @@ static void read_logits(const struct sto_engine *e, float *logits, uint32_t n_ro
 static enum sto_status run_decode(struct sto_session *s, const struct group *g, struct sto_error *err)
 {
     struct sto_engine *e = s->engine;
+    const struct sto_work work = {.n_cols = 1, .n_rows = 1};
+    uint64_t ticket = 0;
     if (!e->decode_recorded) {
-        const enum sto_status status = record_pass(e, e->decode, 1, 0, 0, 1, err);
+        const enum sto_status status = sto_parts_record(e, e->decode, &work, err);
         if (status != STO_OK)
             return status;
         e->decode_recorded = true;
-        sto_engine_note_step(e, e->decode);
     }
-    const enum sto_status status = run(e, e->decode, 1, err);
+    enum sto_status status = sto_parts_submit(e, e->decode, &work, &ticket, err);
+    if (status == STO_OK)
+        status = sto_parts_wait(e, e->decode, 1, ticket, err);
     if (status == STO_OK)
         read_logits(e, g->logits, 1);
     return status;
 }
 
-static enum sto_status run_batch(struct sto_session *s, const struct group *g, struct sto_error *err)
+/* Rows of logits beside those that the pass made: its activations are still there. */
+static enum sto_status run_rows(struct sto_session *s, const struct group *g, uint32_t first_col, uint32_t n_rows,
+                                struct sto_error *err)
+{
+    struct sto_engine *e = s->engine;
+    struct sto_forward f = sto_engine_forward(e, e->batch, g->n, s->length + g->n);
+    uint64_t ticket = 0;
+    sto_recording_begin(e->batch);
+    sto_engine_record_rows(e, &f, first_col, n_rows);
+    enum sto_status status = sto_recording_finish(e->batch, err);
+    if (status == STO_OK)
+        status = sto_device_submit(e->device, e->batch, &ticket, err);
+    return status == STO_OK ? sto_device_wait(e->device, ticket, err) : status;
+}
+
+static enum sto_status run_prompt(struct sto_session *s, const struct group *g, struct sto_error *err)
 {
     struct sto_engine *e = s->engine;
     const uint32_t first = g->n - g->n_rows;
     uint32_t rows = g->n_rows < e->logit_rows ? g->n_rows : e->logit_rows;
-    enum sto_status status = record_pass(e, e->batch, g->n, s->length + g->n, first, rows, err);
+    const struct sto_work work = {
+        .n_cols = g->n, .max_tokens = s->length + g->n, .first_col = first, .n_rows = rows};
+    uint64_t ticket = 0;
+    enum sto_status status = sto_parts_record(e, e->prompt, &work, err);
     if (status == STO_OK)
-        status = run(e, e->batch, g->n, err);
+        status = sto_parts_submit(e, e->prompt, &work, &ticket, err);
+    if (status == STO_OK)
+        status = sto_parts_wait(e, e->prompt, g->n, ticket, err);
     if (status == STO_OK && rows > 0)
         read_logits(e, g->logits, rows);
     for (uint32_t done = rows; done < g->n_rows && status == STO_OK; done += rows) {
-        struct sto_forward f = sto_engine_forward(e, e->batch, g->n, s->length + g->n);
         rows = g->n_rows - done < e->logit_rows ? g->n_rows - done : e->logit_rows;
-        sto_recording_begin(e->batch);
-        record_rows(e, &f, first + done, rows);
-        if ((status = sto_recording_finish(e->batch, err)) == STO_OK)
-            status = run(e, e->batch, g->n, err);
+        status = run_rows(s, g, first + done, rows, err);
         if (status == STO_OK)
             read_logits(e, g->logits + (size_t)done * e->model->h.n_vocab, rows);
     }
@@ -177,21 +177,22 @@ static void run_on_cpu(struct sto_session *s, const struct group *g)
 {
     const struct sto_engine *e = s->engine;
     const uint32_t first = g->n - g->n_rows;
-    sto_cpu_lane_run(e->cpu_lane, g->n);
+    const struct sto_work work = {.n_cols = g->n};
+    sto_cpu_lane_run(e->cpu_lane, &work);
     for (uint32_t done = 0, rows; done < g->n_rows; done += rows) {
         rows = g->n_rows - done < e->logit_rows ? g->n_rows - done : e->logit_rows;
-        sto_cpu_lane_logits(e->cpu_lane, g->n, first + done, rows);
+        sto_cpu_lane_logits(e->cpu_lane, &work, first + done, rows);
         read_logits(e, g->logits != NULL ? g->logits + (size_t)done * e->model->h.n_vocab : NULL, rows);
     }
 }
 
 static enum sto_status run_group(struct sto_session *s, const struct group *g, struct sto_error *err)
 {
-    if (s->engine->cpu_lane != NULL) {
+    if (s->engine->device == NULL) {
         run_on_cpu(s, g);
         return STO_OK;
     }
-    return g->n == 1 && g->n_rows == 1 ? run_decode(s, g, err) : run_batch(s, g, err);
+    return g->n == 1 && g->n_rows == 1 ? run_decode(s, g, err) : run_prompt(s, g, err);
 }
 
 /* ---- eval ---- */
@@ -266,8 +267,10 @@ enum sto_status sto_session_make_synthetic(struct sto_session *s, uint32_t n_tok
         return sto_fail(err, STO_ERR_USAGE, "%u tokens do not fit in a context of %u", n_tokens, e->info.ctx_tokens);
     if (e->cpu_lane != NULL)
         sto_cpu_lane_randomise(e->cpu_lane, s->sequence, n_tokens, seed);
-    for (uint32_t l = 0; e->cpu_lane == NULL && l < e->model->h.n_layers && status == STO_OK; l++)
-        status = sto_random_fill(e->batch, &s->kv[l], 0, bytes, &block, seed + l, err);
+    for (uint32_t l = 0; e->device != NULL && l < e->model->h.n_layers && status == STO_OK; l++) {
+        if (e->lanes[l] != STO_LANE_CPU)
+            status = sto_random_fill(e->batch, &s->kv[l], 0, bytes, &block, seed + l, err);
+    }
     if (status == STO_OK)
         s->length = n_tokens;
     return status;

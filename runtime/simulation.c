@@ -18,7 +18,7 @@ static const struct sto_rate_info infos[] = {
     {"dram_shared", "GB/s", "processor and link together", AT(dram_shared_gb_per_s)},
     {"cpu", "GB/s", "the processor's products of one column", AT(cpu_gb_per_s)},
     {"cpu_compute", "TFLOP/s", "the processor's products of many columns", AT(cpu_tflop_per_s)},
-    {"crossing", "us", "work handed over and awaited", AT(crossing_us)},
+    {"crossing", "us", "half of a handover with activations there and back", AT(crossing_us)},
     {"submit", "us", "a call that hands work over", AT(submit_us)},
     {"latency", "us", "of each copy", AT(latency_us)},
     {"jitter", "%", "copies take up to so much longer", AT(jitter_percent)},

@@ -16,7 +16,7 @@ struct sto_simulation {
     double dram_shared_gb_per_s; /* processor and link together, when both are at work; 0: as dram       */
     double cpu_gb_per_s;         /* the processor's products of one column; 0: there is no cpu lane      */
     double cpu_tflop_per_s;      /* of many columns                                                      */
-    double crossing_us;          /* work handed to the device and awaited, 16 KiB of activations among it */
+    double crossing_us;          /* half of a handover that is awaited, with 16 KiB of activations each way */
     double submit_us;            /* of that, what the host spends in each call that hands work over      */
     double latency_us;           /* of each copy over the link, before its first byte                    */
     double jitter_percent;       /* each copy takes up to so much longer, at random                      */

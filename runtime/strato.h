@@ -148,11 +148,11 @@ uint32_t sto_model_n_layers(const struct sto_model *model);
 
 /* ---- engines ---------------------------------------------------------------------------------------------- */
 
-/* Where the weights of a layer live. */
+/* Where the weights of a layer live; any mix of these in one engine. */
 enum sto_lane {
     STO_LANE_RESIDENT, /* in device memory                                                                        */
     STO_LANE_STREAM,   /* in host memory, copied to the device before each use                                    */
-    STO_LANE_CPU,      /* in host memory, and the processor computes the layer; all layers of a model or none     */
+    STO_LANE_CPU,      /* in host memory, and the processor computes the layer; its KV cache is there, too         */
     STO_LANE_COUNT
 };
 const char *sto_lane_name(enum sto_lane lane); /* "resident", "stream", "cpu"; "?" out of range. Static storage. */
@@ -189,16 +189,16 @@ struct sto_engine_params {
                               NULL: the best that there are; for tests                                          */
     enum sto_copy_body copy; /* one that the device does not have is STO_ERR_USAGE                              */
     const char *trace;    /* file that gets a timeline of copies and computation: runtime/trace.h; NULL: none. Steps are
-                             then handed to the device one at a time                                             */
+                             then handed to the device one at a time. Without a device: STO_ERR_USAGE            */
 };
 
 struct sto_engine;
 
-/* Places the model's weights on the device. The model and the device must outlive the engine. device NULL, or all of
- * params->lanes STO_LANE_CPU: everything, embedding and output too, is on the processor, weights are read where they
- * lie in the mapped file, and no device is used. The first time that a
- * device (with this driver, and this build) gets an engine, its kernels are tested, which takes up to two seconds; one
- * that answers wrongly is set aside with a warning. STO_ERR_NO_DEVICE: nothing can take the place of such a kernel. */
+/* Places the model's weights on the device and, for layers of other lanes, in host memory; nothing is read from the
+ * file afterwards. The model and the device must outlive the engine. Embedding and logits are the device's, whatever
+ * the lanes; device NULL: everything is on the processor, params->lanes do not count. The first time that a device
+ * (with this driver, and this build) gets an engine, its kernels are tested, which takes up to two seconds; one that
+ * answers wrongly is set aside with a warning. STO_ERR_NO_DEVICE: nothing can take the place of such a kernel. */
 enum sto_status sto_engine_create(struct sto_device *device, const struct sto_model *model,
                                   const struct sto_engine_params *params, const struct sto_callbacks *callbacks,
                                   struct sto_engine **out, struct sto_error *err);
@@ -211,7 +211,7 @@ struct sto_engine_info {
     uint64_t weight_bytes;         /* weights on the device, the ring of streamed layers included        */
     uint64_t streamed_bytes;       /* weights in host memory, copied to the device in every pass         */
     uint32_t streamed_layers, ring_slots;
-    uint64_t cpu_bytes;            /* weights that the processor reads, in host memory or in the file's map */
+    uint64_t cpu_bytes;            /* weights that the processor reads, in host memory                      */
     uint32_t cpu_layers, cpu_threads;
     const char *cpu_level;         /* instructions that the cpu lane uses: "avx2"; NULL: there is none. Static */
     enum sto_copy_body copy;       /* how they get there; STO_COPY_AUTO without streamed layers          */
@@ -295,7 +295,8 @@ struct sto_generation_params {
  * error). The last one has not been evaluated: it is the `token` of the next call. So the sequence grows by *n_tokens:
  * `token`, and all drawn ones but the last. Steps that were already queued behind the end are forgotten.
  * Allocates nothing once an engine has made `depth` recordings; one vkQueueSubmit2 call per step, and one more.
- * An engine on the processor draws at temperature 0 alone (STO_ERR_USAGE), and has no queue.
+ * With layers on the processor steps run one at a time, whatever the depth. An engine without a device draws at
+ * temperature 0 alone (STO_ERR_USAGE).
  * STO_ERR_USAGE: a parameter or id is out of range, the vocabulary has more than 2^19 tokens, or n_steps more do not
  * fit in the context (nothing is evaluated then). STO_ERR_FAILED: no token can follow, because all logits are NaN or
  * -infinity; or the device draws wrongly, as its self-test has shown. STO_ERR_CANCELLED: see sto_session_cancel. */

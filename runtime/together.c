@@ -95,9 +95,8 @@ static void lay_out(struct together *t, struct sto_eval_item *items, size_t n)
     }
 }
 
-static void write_step(const struct together *t)
+static void write_block(const struct together *t, uint8_t *at)
 {
-    uint8_t *at = t->e->step_host.mapped;
     const struct StepHeader header = {.n_cols = t->n_cols, .n_pieces = (t->max_tokens + KV_PAGE - 1) / KV_PAGE};
     memcpy(at, &header, sizeof header);
     at += sizeof header;
@@ -111,38 +110,34 @@ static void write_step(const struct together *t)
     }
 }
 
-/* ---- the pass ---- */
-
-static enum sto_status record(const struct together *t, struct sto_recording *rec, struct sto_error *err)
+static void write_step(const struct together *t)
 {
-    struct sto_engine *e = t->e;
-    struct sto_forward f = sto_engine_forward(e, rec, t->n_cols, t->max_tokens);
-    f.runs = t->runs;
-    f.n_runs = t->n_runs;
-    f.logit_cols = t->logit_cols;
-    sto_recording_begin(rec);
-    sto_engine_record_layers(e, &f);
-    if (t->n_rows > 0) {
-        sto_engine_record_logits(e, &f, 0, t->n_rows);
-        sto_record_copy(rec, &e->readback, 0, &e->logits, 0, (uint64_t)t->n_rows * e->logit_stride * sizeof(float));
-    }
-    return sto_recording_finish(rec, err);
+    if (t->e->cpu_lane != NULL)
+        write_block(t, sto_cpu_lane_step(t->e->cpu_lane));
+    if (t->e->device != NULL)
+        write_block(t, t->e->step_host.mapped);
 }
 
-/* The recording of a decode step of so many sequences. */
-static enum sto_status find_decode(struct together *t, struct sto_recording **out, struct sto_error *err)
+/* ---- the pass ---- */
+
+static struct sto_work work_of(const struct together *t)
+{
+    return (struct sto_work){.n_cols = t->n_cols, .max_tokens = t->max_tokens, .n_rows = t->n_rows, .runs = t->runs,
+                             .n_runs = t->n_runs, .logit_cols = t->logit_cols};
+}
+
+/* The recordings of a decode step of so many sequences. */
+static enum sto_status find_decode(struct together *t, struct sto_error *err)
 {
     struct sto_engine *e = t->e;
     const uint32_t tokens = (t->max_tokens + KV_PAGE - 1) / KV_PAGE * KV_PAGE;
-    enum sto_status status = STO_OK;
-    if (e->together == NULL)
-        status = sto_recording_create(e->device, &e->together, err);
-    *out = e->together;
+    enum sto_status status = e->together == NULL ? sto_parts_create(e, &e->together, err) : STO_OK;
     if (status != STO_OK || (e->together_cols == t->n_cols && e->together_tokens >= tokens))
         return status;
     t->max_tokens = t->runs[0].max_tokens = tokens;
     e->together_cols = 0; /* it stands for nothing when recording fails */
-    if ((status = record(t, e->together, err)) != STO_OK)
+    const struct sto_work work = work_of(t);
+    if ((status = sto_parts_record(e, e->together, &work, err)) != STO_OK)
         return status;
     e->together_cols = t->n_cols;
     e->together_tokens = tokens;
@@ -152,16 +147,22 @@ static enum sto_status find_decode(struct together *t, struct sto_recording **ou
 static enum sto_status run_on_device(struct together *t, struct sto_error *err)
 {
     struct sto_engine *e = t->e;
-    struct sto_recording *rec = e->batch;
+    struct sto_work work = work_of(t);
     uint64_t ticket = 0;
-    enum sto_status status = t->decode ? find_decode(t, &rec, err) : record(t, rec, err);
+    enum sto_status status = t->decode ? find_decode(t, err) : sto_parts_record(e, e->prompt, &work, err);
+    struct sto_parts *parts = t->decode ? e->together : e->prompt;
+    work = work_of(t);
     if (status == STO_OK)
-        status = sto_engine_submit(e, rec, &ticket, err);
-    if (status == STO_OK)
-        status = sto_device_wait(e->device, ticket, err);
-    if (status == STO_OK)
-        sto_engine_trace(e, rec, t->n_cols);
-    return status;
+        status = sto_parts_submit(e, parts, &work, &ticket, err);
+    return status == STO_OK ? sto_parts_wait(e, parts, t->n_cols, ticket, err) : status;
+}
+
+static void run_on_cpu(struct together *t)
+{
+    const struct sto_work work = work_of(t);
+    sto_cpu_lane_run(t->e->cpu_lane, &work);
+    if (t->n_rows > 0)
+        sto_cpu_lane_logits(t->e->cpu_lane, &work, 0, t->n_rows);
 }
 
 static void finish(const struct together *t)
@@ -208,8 +209,8 @@ enum sto_status sto_engine_eval(struct sto_engine *engine, struct sto_eval_item 
     if (t.n_items == 1)
         return run_alone(t.items[0], err);
     write_step(&t);
-    if (engine->cpu_lane != NULL)
-        sto_cpu_lane_run_together(engine->cpu_lane, t.n_cols, t.runs, t.n_runs, t.logit_cols, t.n_rows);
+    if (engine->device == NULL)
+        run_on_cpu(&t);
     else
         status = run_on_device(&t, err);
     if (status == STO_OK)

@@ -18,7 +18,8 @@ struct sto_trace {
 
 enum { MAX_LINE = 384 };
 
-static const char *const track_names[] = {[STO_TRACE_COMPUTE] = "compute", [STO_TRACE_COPIES] = "copies"};
+static const char *const track_names[] = {[STO_TRACE_COMPUTE] = "compute", [STO_TRACE_COPIES] = "copies",
+                                          [STO_TRACE_PROCESSOR] = "processor"};
 
 /* printf's text into the file, at most MAX_LINE bytes of it. */
 static void put(struct sto_trace *trace, const char *format, ...)

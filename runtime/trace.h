@@ -1,15 +1,16 @@
-/* A timeline of a run as a file: copies and computation side by side, in the Trace Event format (JSON) that
- * chrome://tracing and ui.perfetto.dev open. Events are complete ones ("ph": "X"); ts and dur are microseconds since
- * the trace was opened, on the clock of sto_device_now_ns; args has "number", and "bytes" or "columns" where there are
- * any. */
+/* A timeline of a run as a file: copies and computation, on the device and on the processor, side by side, in the Trace
+ * Event format (JSON) that chrome://tracing and ui.perfetto.dev open. Events are complete ones ("ph": "X"); ts and dur
+ * are microseconds since the trace was opened, on the clock of sto_device_now_ns; args has "number", and "bytes" or
+ * "columns" where there are any. */
 #ifndef STO_TRACE_H
 #define STO_TRACE_H
 
 #include "runtime/strato.h"
 
 enum sto_trace_track {
-    STO_TRACE_COMPUTE, /* batches of the compute queue            */
-    STO_TRACE_COPIES,  /* streamed layers on their way to a slot  */
+    STO_TRACE_COMPUTE,   /* batches of the compute queue           */
+    STO_TRACE_COPIES,    /* streamed layers on their way to a slot */
+    STO_TRACE_PROCESSOR, /* runs of layers on the processor        */
     STO_TRACE_TRACKS
 };
 
@@ -19,7 +20,7 @@ struct sto_trace_span {
     uint64_t begin_ns, end_ns;
     uint64_t bytes;           /* 0: left out                */
     uint32_t columns;         /* likewise                   */
-    uint32_t number;          /* which layer, or batch      */
+    uint32_t number;          /* which (first) layer, or batch */
 };
 
 struct sto_trace;

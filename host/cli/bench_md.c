@@ -3,6 +3,7 @@
 
 #include "build_info.h"
 #include "host/cli/bench.h"
+#include "host/cli/stack.h"
 #include "host/cli/term.h"
 
 enum { GPU_COLUMNS = 38 };
@@ -18,9 +19,13 @@ static void print_setup(FILE *out, const struct sto_bench_setup *s)
             s->snapshot->driver_name, s->snapshot->driver_info);
     if (s->options->common.sim != NULL)
         fprintf(out, "**simulated**, with the rates of %s: no time here was measured  \n", s->options->common.sim);
-    if (s->engine.cpu_layers > 0)
+    const bool without = sto_stack_is_without_device(&s->engine);
+    if (without)
         fprintf(out, "**all layers on the processor** (%s, %u threads), not on that device  \n", s->engine.cpu_level,
                 (unsigned)s->engine.cpu_threads);
+    else if (s->engine.cpu_layers > 0)
+        fprintf(out, "**%u layers on the processor** (%s, %u threads), the others on that device  \n",
+                (unsigned)s->engine.cpu_layers, s->engine.cpu_level, (unsigned)s->engine.cpu_threads);
     fprintf(out, "%s: %s of weights%s, loaded in %.2f s%s%s  \n", s->model_file, weights,
             s->engine.cpu_layers > 0 ? "" : " on the device", (double)s->engine.load_ns / 1e9,
             s->sha256 != NULL ? ", SHA-256 " : "",

@@ -6,6 +6,7 @@
 
 #include "build_info.h"
 #include "host/cli/bench.h"
+#include "host/cli/stack.h"
 #include "host/cli/bench_stats.h"
 #include "host/cli/json_text.h"
 #include "host/cli/term.h"
@@ -141,7 +142,10 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_text(o, "cpu_info", cpu);
     add_text(o, "gpu_info", d->name);
     const bool simulated = s->options->common.sim != NULL;
-    add_text(o, "backends", simulated ? "simulated" : s->engine.cpu_layers > 0 ? "CPU" : "Vulkan");
+    add_text(o, "backends", simulated                                   ? "simulated"
+                            : sto_stack_is_without_device(&s->engine) ? "CPU"
+                            : s->engine.cpu_layers > 0                ? "Vulkan,CPU"
+                                                                      : "Vulkan");
     (void)cJSON_AddBoolToObject(o, "simulated", simulated);
     if (simulated)
         add_text(o, "simulation", s->options->common.sim);
@@ -174,6 +178,8 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "weight_bytes", (double)s->engine.weight_bytes);
     add_number(o, "streamed_layers", s->engine.streamed_layers);
     add_number(o, "streamed_bytes", (double)s->engine.streamed_bytes);
+    add_number(o, "cpu_layers", s->engine.cpu_layers);
+    add_number(o, "cpu_bytes", (double)s->engine.cpu_bytes);
     add_number(o, "ring_slots", s->engine.ring_slots);
     add_number(o, "kv_bytes_per_token", (double)s->engine.kv_bytes_per_token);
     add_number(o, "read_bytes_per_token", (double)s->engine.read_bytes_per_token);

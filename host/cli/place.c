@@ -92,6 +92,11 @@ enum sto_status sto_parse_place(const char *text, uint32_t n_layers, enum sto_la
     return status;
 }
 
+bool sto_place_needs_device(const char *text)
+{
+    return strcmp(text, sto_lane_name(STO_LANE_CPU)) != 0;
+}
+
 void sto_place_text(const enum sto_lane *lanes, uint32_t n_layers, char *text, size_t size)
 {
     size_t used = 0;
@@ -101,7 +106,7 @@ void sto_place_text(const enum sto_lane *lanes, uint32_t n_layers, char *text, s
             last++;
         const char *name = sto_lane_name(lanes[first]), *comma = first > 0 ? "," : "";
         int n;
-        if (first == 0 && last + 1 == n_layers)
+        if (first == 0 && last + 1 == n_layers && lanes[0] != STO_LANE_CPU)
             n = snprintf(text, size, "%s", name);
         else if (first == last)
             n = snprintf(text + used, size - used, "%s%s:%u", comma, name, (unsigned)first);

@@ -76,11 +76,6 @@ enum sto_status sto_cli_plan_params(const struct sto_options *options, struct st
     if (status != STO_OK)
         return status;
     sto_rates_merge(&out->rates, given);
-    if (given->cpu_gb_per_s > 0 && (STO_PLAN_MEANS & STO_PLAN_CPU) == 0) {
-        sto_print_message(STO_LOG_WARNING, "this version of strato computes all layers on the processor or none: a "
-                                           "plan for one that can share them");
-        out->means |= STO_PLAN_CPU;
-    }
     return STO_OK;
 }
 

@@ -94,13 +94,15 @@ static void print_speed(const char *what, const struct sto_prediction *t, const 
 static void print_alternatives(const struct sto_plan_report *r)
 {
     if (r->n_alternatives > 0)
-        (void)printf("\n  %-20s %9s %9s %9s %10s\n", "with", "resident", "streamed", "tokens/s", "prompts");
+        (void)printf("\n  %-20s %9s %9s %9s %9s %10s\n", "with", "resident", "streamed", "processor", "tokens/s",
+                     "prompts");
     for (uint32_t i = 0; i < r->n_alternatives; i++) {
         const struct sto_plan_alternative *a = &r->alternatives[i];
         if (a->fits)
-            (void)printf("  %-20s %9u %9u %9.*f %10.*f\n", a->what,
+            (void)printf("  %-20s %9u %9u %9u %9.*f %10.*f\n", a->what,
                          (unsigned)a->figures.decode_lanes[STO_LANE_RESIDENT].layers,
                          (unsigned)a->figures.decode_lanes[STO_LANE_STREAM].layers,
+                         (unsigned)a->figures.decode_lanes[STO_LANE_CPU].layers,
                          decimals(a->figures.decode.tokens_per_s), a->figures.decode.tokens_per_s,
                          decimals(a->figures.prefill.tokens_per_s), a->figures.prefill.tokens_per_s);
         else
@@ -213,6 +215,7 @@ static void add_alternatives(cJSON *o, const struct sto_plan_report *r)
         if (!a->fits)
             continue;
         add_number(row, "resident_layers", a->figures.decode_lanes[STO_LANE_RESIDENT].layers);
+        add_number(row, "cpu_layers", a->figures.decode_lanes[STO_LANE_CPU].layers);
         add_prediction(row, "decode", &a->figures.decode);
         add_prediction(row, "prefill", &a->figures.prefill);
     }

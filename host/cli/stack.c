@@ -13,14 +13,50 @@
 
 enum { MAX_INPUT_BYTES = 1 << 30 };
 
-static void say_what_is_streamed(const struct sto_stack *stack)
+static void say_what_does_not_fit(const struct sto_stack *stack)
 {
-    char line[200], bytes[32];
-    sto_bytes_text(stack->info.streamed_bytes, bytes, sizeof bytes);
-    (void)snprintf(line, sizeof line,
-                   "%u of %u layers (%s) do not fit on the device: each step copies them there, which is slow",
-                   (unsigned)stack->info.streamed_layers, (unsigned)sto_model_n_layers(stack->model), bytes);
+    const struct sto_engine_info *info = &stack->info;
+    const bool streams = info->streamed_layers > 0, computes = info->cpu_layers > 0;
+    char line[240], bytes[32];
+    sto_bytes_text(info->streamed_bytes + info->cpu_bytes, bytes, sizeof bytes);
+    (void)snprintf(line, sizeof line, "not all layers fit on the device: %u of %u (%s) are %s%s%s, which is slow",
+                   (unsigned)(info->streamed_layers + info->cpu_layers), (unsigned)sto_model_n_layers(stack->model),
+                   bytes, streams ? "copied there for each step" : "", streams && computes ? ", or " : "",
+                   computes ? "computed by the processor" : "");
     sto_print_message(STO_LOG_WARNING, line);
+}
+
+bool sto_stack_is_without_device(const struct sto_engine_info *info)
+{
+    return info->cpu_layers > 0 && info->weight_bytes == 0;
+}
+
+const char *sto_lanes_text(const struct sto_engine_info *info, uint32_t n_layers, char *text)
+{
+    size_t n = 0;
+    text[0] = '\0';
+    if (info->streamed_layers > 0)
+        n = (size_t)snprintf(text, STO_LANES_TEXT_BYTES, ", %u of %u layers streamed", (unsigned)info->streamed_layers,
+                             (unsigned)n_layers);
+    if (info->cpu_layers == n_layers)
+        (void)snprintf(text, STO_LANES_TEXT_BYTES, ", all layers on the processor");
+    else if (info->cpu_layers > 0 && n > 0)
+        (void)snprintf(text + n, STO_LANES_TEXT_BYTES - n, ", %u on the processor", (unsigned)info->cpu_layers);
+    else if (info->cpu_layers > 0)
+        (void)snprintf(text, STO_LANES_TEXT_BYTES, ", %u of %u layers on the processor", (unsigned)info->cpu_layers,
+                       (unsigned)n_layers);
+    return text;
+}
+
+static void name_what_computes(struct sto_stack *stack)
+{
+    const struct sto_engine_info *info = &stack->info;
+    if (info->cpu_layers == 0)
+        return;
+    (void)snprintf(stack->processor, sizeof stack->processor, "the processor (%s, %u %s)", info->cpu_level,
+                   (unsigned)info->cpu_threads, info->cpu_threads == 1 ? "thread" : "threads");
+    if (stack->device != NULL)
+        (void)snprintf(stack->both, sizeof stack->both, "%s and %s", sto_device_name(stack->device), stack->processor);
 }
 
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
@@ -39,8 +75,10 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     with_lanes.lanes = lanes;
     if (status == STO_OK && options->common.place == NULL && stack->device != NULL)
         status = sto_cli_plan_engine(options, stack->device, stack->model, &with_lanes, &plan, &planned, err);
+    const bool alone = options->common.place != NULL && !sto_place_needs_device(options->common.place);
     if (status == STO_OK)
-        status = sto_engine_create(stack->device, stack->model, &with_lanes, &callbacks, &stack->engine, err);
+        status = sto_engine_create(alone ? NULL : stack->device, stack->model, &with_lanes, &callbacks, &stack->engine,
+                                   err);
     if (planned)
         sto_model_plan_free(&plan);
     sto_free(lanes);
@@ -48,23 +86,22 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     if (status != STO_OK)
         return status;
     sto_engine_get_info(stack->engine, &stack->info);
-    if (stack->info.cpu_layers > 0)
-        (void)snprintf(stack->processor, sizeof stack->processor, "the processor (%s, %u %s)", stack->info.cpu_level,
-                       (unsigned)stack->info.cpu_threads, stack->info.cpu_threads == 1 ? "thread" : "threads");
-    if (stack->info.streamed_layers > 0 && options->common.place == NULL)
-        say_what_is_streamed(stack);
+    name_what_computes(stack);
+    if (stack->info.streamed_layers + stack->info.cpu_layers > 0 && options->common.place == NULL)
+        say_what_does_not_fit(stack);
     return STO_OK;
 }
 
 bool sto_stack_needs_device(const struct sto_options *options)
 {
-    const char *place = options->common.place;
-    return place == NULL || strcmp(place, sto_lane_name(STO_LANE_CPU)) != 0;
+    return options->common.place == NULL || sto_place_needs_device(options->common.place);
 }
 
 const char *sto_stack_device(const struct sto_stack *stack)
 {
-    return stack->info.cpu_layers > 0 ? stack->processor : sto_device_name(stack->device);
+    if (stack->info.cpu_layers == 0)
+        return sto_device_name(stack->device);
+    return sto_stack_is_without_device(&stack->info) ? stack->processor : stack->both;
 }
 
 uint64_t sto_stack_device_peak_bytes(const struct sto_stack *stack)

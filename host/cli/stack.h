@@ -11,7 +11,8 @@ struct sto_stack {
     struct sto_model *model;
     struct sto_engine *engine;
     struct sto_engine_info info;
-    char processor[48]; /* sto_stack_device, when layers are on it */
+    char processor[48]; /* "the processor (avx2, 4 threads)", when layers are on it */
+    char both[320];     /* sto_stack_device, when others are on the device      */
 };
 
 /* Opens all three, with progress and messages on stderr. The model is opened first: a bad file is reported even where
@@ -27,8 +28,14 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
                                         const struct sto_engine_params *params, struct sto_error *err);
 /* False: all layers are asked for on the processor. */
 bool sto_stack_needs_device(const struct sto_options *options);
-/* What computes, for people: the device's name, or "the processor (avx2, 4 threads)". Lives as long as the stack. */
+/* What computes, for people: the device's name, or "the processor (avx2, 4 threads)", or both. Lives as long as the
+ * stack. */
 const char *sto_stack_device(const struct sto_stack *stack);
+/* Whether nothing is on the device, not even the embedding. */
+bool sto_stack_is_without_device(const struct sto_engine_info *info);
+/* ", 6 of 36 layers streamed, 4 on the processor"; nothing where all are resident. Returns text. */
+enum { STO_LANES_TEXT_BYTES = 96 };
+const char *sto_lanes_text(const struct sto_engine_info *info, uint32_t n_layers, char *text);
 /* sto_device_peak_bytes; 0 without a device. */
 uint64_t sto_stack_device_peak_bytes(const struct sto_stack *stack);
 void sto_stack_close(struct sto_stack *stack);

@@ -36,6 +36,8 @@ struct sto_simulator *sto_device_simulator(const struct sto_device *device);
 /* Of a simulated device: kernels are not run from here on (only) or are; recordings belong to the state that they were
  * made in. Returns the state before. Does nothing on other devices. */
 bool sto_device_simulate_only(struct sto_device *device, bool only);
+/* False: what is recorded is never run, and needs no pipelines. */
+bool sto_device_runs(const struct sto_device *device);
 
 /* ---- buffers ---- */
 

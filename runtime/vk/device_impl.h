@@ -128,8 +128,6 @@ void sto_simulated_snapshot(const struct sto_device_params *params, struct sto_d
 enum sto_status sto_simulated_create(struct sto_device *device, const struct sto_device_params *params,
                                      struct sto_error *err);
 void sto_simulated_destroy(struct sto_device *device);
-/* False: what is recorded is never run, and needs no pipelines. */
-bool sto_device_runs(const struct sto_device *device);
 /* vkQueueSubmit2 to the compute or the transfer queue; batches and figures [n], which stay until these have ended. */
 VkResult sto_hand_over(struct sto_device *device, bool transfers, const VkSubmitInfo2 *batches,
                        struct sto_batch_figures *figures, uint32_t n);

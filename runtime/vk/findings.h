@@ -34,7 +34,7 @@ struct sto_findings {
     struct {
         double gb_per_s;          /* one column: weights read; 0: not measured   */
         double tflop_per_s;       /* many columns                                */
-    } products[STO_TYPE_COUNT];
+    } products[STO_TYPE_COUNT], cpu_products[STO_TYPE_COUNT]; /* the device's, and the processor's on all threads */
 };
 
 /* A kernel that takes longer than its rival by this much is set aside; 8-bit activations become the default where they

@@ -12,6 +12,7 @@
  *   q8 Q4_K 910 1400                                           few columns, many columns, in thousandths
  *   rate link 13200000                                         in millionths of the units of runtime/rates.h
  *   product Q4_K 241000000 18400000                            one column: GB/s, many: TFLOP/s, in millionths
+ *   cpu_product Q4_K 41000000 400000                           likewise on the processor
  *   end
  *
  * Whole numbers alone, so no locale matters. Words are parted by one blank; anything else is damage. */
@@ -208,14 +209,19 @@ static enum sto_status read_rate(struct reader *r)
     return STO_OK;
 }
 
-static enum sto_status read_product(struct reader *r)
+static enum sto_status read_product(struct reader *r, bool on_cpu)
 {
     uint32_t type = 0;
     double few, many;
     if (!take_type(r, &type) || !take_rate(r, &few) || !take_rate(r, &many) || r->line.size != 0)
         return damaged(r, "no rates of a format");
-    r->out->products[type].gb_per_s = few;
-    r->out->products[type].tflop_per_s = many;
+    if (on_cpu) {
+        r->out->cpu_products[type].gb_per_s = few;
+        r->out->cpu_products[type].tflop_per_s = many;
+    } else {
+        r->out->products[type].gb_per_s = few;
+        r->out->products[type].tflop_per_s = many;
+    }
     return STO_OK;
 }
 
@@ -241,8 +247,8 @@ static enum sto_status read_line(struct reader *r)
         return read_q8(r);
     if (sto_view_equals(word, "rate"))
         return read_rate(r);
-    if (sto_view_equals(word, "product"))
-        return read_product(r);
+    if (sto_view_equals(word, "product") || sto_view_equals(word, "cpu_product"))
+        return read_product(r, sto_view_equals(word, "cpu_product"));
     if (sto_view_equals(word, "tested"))
         return read_time(r, &r->out->tested_at);
     if (sto_view_equals(word, "tuned"))
@@ -320,6 +326,16 @@ static void put_rate(struct writer *w, double rate)
     put(w, " %" PRIu64, rate < 1e6 ? (uint64_t)(rate * 1e6 + 0.5) : UINT64_C(1000000000000));
 }
 
+static void put_product(struct writer *w, const char *word, uint32_t type, double few, double many)
+{
+    if (few < 1e-6 || many < 1e-6)
+        return;
+    put(w, "%s %s", word, sto_type_name((enum sto_type)type));
+    put_rate(w, few);
+    put_rate(w, many);
+    put(w, "\n");
+}
+
 static void put_rates(struct writer *w, const struct sto_findings *f)
 {
     struct sto_rate_info info;
@@ -331,12 +347,8 @@ static void put_rates(struct writer *w, const struct sto_findings *f)
         }
     }
     for (uint32_t t = 0; t < STO_TYPE_COUNT; t++) {
-        if (f->products[t].gb_per_s >= 1e-6 && f->products[t].tflop_per_s >= 1e-6) {
-            put(w, "product %s", sto_type_name((enum sto_type)t));
-            put_rate(w, f->products[t].gb_per_s);
-            put_rate(w, f->products[t].tflop_per_s);
-            put(w, "\n");
-        }
+        put_product(w, "product", t, f->products[t].gb_per_s, f->products[t].tflop_per_s);
+        put_product(w, "cpu_product", t, f->cpu_products[t].gb_per_s, f->cpu_products[t].tflop_per_s);
     }
 }
 

@@ -211,7 +211,7 @@ static enum sto_status submit_all(struct sto_recording *rec, const struct sto_pa
     }
     if (status == STO_OK)
         status = submit_batches(rec, first, rec->n_buffers - first, err);
-    else if (first > 0)
+    if (status != STO_OK && first > 0)
         (void)rec->device->vk.vkQueueWaitIdle(rec->device->queue); /* what went before it must not be left running */
     return status;
 }

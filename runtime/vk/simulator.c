@@ -70,11 +70,11 @@ double sto_simulator_kernel_s(const struct sto_simulator *sim, bool product, uin
     return fmax(read_s, math_s);
 }
 
-/* What is left of a crossing beside the call that begins it and its copy. */
+/* What is left of two crossings, there and back, beside the call that begins them and their copies. */
 static double wake_of(const struct sto_simulation *f)
 {
-    const double begun = (f->submit_us + f->latency_us) * 1e-6 + CROSSING_BYTES / bytes_per_s(f->link_gb_per_s);
-    return fmax(0, f->crossing_us * 1e-6 - begun);
+    const double begun = (f->submit_us + 2 * f->latency_us) * 1e-6 + 2 * CROSSING_BYTES / bytes_per_s(f->link_gb_per_s);
+    return fmax(0, 2 * f->crossing_us * 1e-6 - begun);
 }
 
 static double draw_slower(struct sto_simulator *sim)

@@ -113,19 +113,25 @@ def rates_are_measured_once_and_run_follows_the_plan():
             break
         first, before = plan(env=env), first
     for rate in ("vram", "product", "compute", "link", "link_unpinned", "link_back", "link_back_unpinned", "dram",
-                 "dram_shared", "crossing"):
+                 "dram_shared", "crossing", "cpu", "cpu_compute"):
         check(first["rates"][rate] is not None and first["rates"][rate] > 0, "%s was not measured" % rate)
-    check(first["rates"]["disk"] is None and first["rates"]["cpu"] is None, "a rate that nobody measured")
+    check(first["rates"]["disk"] is None, "a rate that nobody measured")
     check(first["rates"] == before["rates"], "measured again and again")
     overridden = plan("--rates", "link=7", env=env)
     check(overridden["rates"]["link"] == 7 and overridden["rates"]["vram"] == first["rates"]["vram"], "--rates")
     small = plan("--vram", "16.5M", env=env)
-    streamed = small["lanes"]["stream"]["layers"]
+    streamed, on_cpu = small["lanes"]["stream"]["layers"], small["lanes"]["cpu"]["layers"]
+    check(small["decode_lanes"] == small["prefill_lanes"], "two placements")
     result = good(*ask, "--vram", "16.5M", "-v", env=env)
-    check(streamed > 0 and ("%d streamed through %d slot" % (streamed, small["ring_slots"])).encode() in result.err and
-          b"tokens/s expected" in result.err and
-          ("%d of 4 layers streamed" % streamed).encode() in result.err, "not as planned", result)
+    said = result.err.decode()
+    check(streamed + on_cpu > 0 and "tokens/s expected" in said, "no plan", result)
+    check(streamed == 0 or ("%d streamed through %d slot" % (streamed, small["ring_slots"]) in said and
+                            "%d of 4 layers streamed" % streamed in said), "not streamed as planned", result)
+    check(on_cpu == 0 or ("%d on the processor" % on_cpu in said and
+                          said.count("on the processor") > 1), "not on the processor as planned", result)
     check(result.out == good(*ask, env=env).out == unplanned.out, "another answer", result)
+    placed = plan("--vram", "16.5M", "--rates", "cpu=100,link=0.001", env=env)
+    check(placed["lanes"]["cpu"]["layers"] > 0 and placed["lanes"]["stream"]["layers"] == 0, "not on the processor")
     expect_error(strato(*ask, "--vram", "16.5M", "--ram", "1M", env=env), 5, "host memory")
     check("forgotten" in good("tune", "--reset", env=env).out.decode(), "reset")
 

@@ -1,4 +1,4 @@
-/* What fails while a model with streamed layers is loaded and run: memory of the host and of the device at every
+/* What fails while a model with layers in every lane is loaded and run: memory of the host and of the device at every
  * allocation in turn. There is an error, everything is freed, and another engine can be made. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 enum { N_LAYERS = 4, N_PROMPT = 5, N_GENERATED = 4, MOST = 4000 };
 
 static const uint32_t prompt[N_PROMPT] = {1, 2, 3, 4, 5};
-static const enum sto_lane lanes[N_LAYERS] = {STO_LANE_STREAM, STO_LANE_RESIDENT, STO_LANE_STREAM, STO_LANE_STREAM};
+static const enum sto_lane lanes[N_LAYERS] = {STO_LANE_STREAM, STO_LANE_CPU, STO_LANE_STREAM, STO_LANE_RESIDENT};
 static const enum sto_copy_body bodies[] = {STO_COPY_HOST, STO_COPY_TRANSFER};
 static char path[1200];
 static struct sto_model *model;

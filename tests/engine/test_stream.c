@@ -14,6 +14,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/trace.h"
 #include "tests/engine/support.h"
 #include "tests/support/synth.h"
 
@@ -56,9 +57,10 @@ static double number(const cJSON *object, const char *key)
 static void take_event(const cJSON *event, struct spans *tracks)
 {
     const int track = (int)number(event, "tid");
-    assert_in_range(track, 1, 2);
+    assert_in_range(track, 1, STO_TRACE_TRACKS);
     if (strcmp(cJSON_GetObjectItemCaseSensitive(event, "ph")->valuestring, "X") != 0)
         return;
+    assert_in_range(track, 1, 2); /* no layer is on the processor */
     struct spans *s = &tracks[track - 1];
     const double begin = number(event, "ts");
     const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(event, "args"), "bytes");

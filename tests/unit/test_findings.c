@@ -286,6 +286,8 @@ static void find_some_of_everything(void)
     findings.rates = (struct sto_rates){.vram_gb_per_s = 448.125, .link_gb_per_s = 13, .crossing_us = 0.000001};
     findings.products[STO_TYPE_Q6_K].gb_per_s = 371.5;
     findings.products[STO_TYPE_Q6_K].tflop_per_s = 0.000325;
+    findings.cpu_products[STO_TYPE_Q6_K].gb_per_s = 37.25;
+    findings.cpu_products[STO_TYPE_Q6_K].tflop_per_s = 0.41;
 }
 
 static void what_is_written_reads_back(void **state)
@@ -311,7 +313,9 @@ static void what_is_written_reads_back(void **state)
         assert_true(fabs(sto_rate_get(&back.rates, i) - sto_rate_get(&findings.rates, i)) < 1e-9);
     for (uint32_t t = 0; t < STO_TYPE_COUNT; t++)
         assert_true(fabs(back.products[t].gb_per_s - findings.products[t].gb_per_s) < 1e-9 &&
-                    fabs(back.products[t].tflop_per_s - findings.products[t].tflop_per_s) < 1e-9);
+                    fabs(back.products[t].tflop_per_s - findings.products[t].tflop_per_s) < 1e-9 &&
+                    fabs(back.cpu_products[t].gb_per_s - findings.cpu_products[t].gb_per_s) < 1e-9 &&
+                    fabs(back.cpu_products[t].tflop_per_s - findings.cpu_products[t].tflop_per_s) < 1e-9);
     char small[40];
     memset(small, 'x', sizeof small);
     assert_int_equal(sto_findings_print(&findings, &owner, small, sizeof small), strlen(text));
@@ -386,6 +390,7 @@ static void bad_lines_are_named(void **state)
     expect_refused("product Q9_K 5 5", "no rates of a format");
     expect_refused("product Q4_K 5", "no rates of a format");
     expect_refused("product Q4_K 5 0", "no rates of a format");
+    expect_refused("cpu_product Q4_K 5", "no rates of a format");
     expect_refused("tested yesterday", "no time");
     expect_refused("", "not a line");
     expect_refused("kernel  rmsnorm right 0", "no such kernel");

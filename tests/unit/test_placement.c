@@ -118,10 +118,18 @@ static void lanes_that_are_given_stay(void **state)
     in.room_bytes = 44;
     assert_int_equal(sto_placement_make(&in, &p, &err), STO_ERR_NO_FIT);
     assert_non_null(strstr(err.message, "as they are placed"));
-    given[3] = STO_LANE_CPU;
+    given[5] = STO_LANE_CPU;
     in.room_bytes = 1000;
+    assert_int_equal(sto_placement_make(&in, &p, &err), STO_OK);
+    assert_string_equal(letters(lanes), "rssrscsr");
+    assert_int_equal(p.n_cpu, 1);
+    assert_int_equal(p.n_streamed, 4);
+    assert_int_equal(p.resident_bytes, 25);
+    assert_int_equal(p.streamed_bytes, 45);
+    assert_int_equal(p.cpu_bytes, 10);
+    given[3] = STO_LANE_COUNT;
     assert_int_equal(sto_placement_make(&in, &p, &err), STO_ERR_USAGE);
-    assert_non_null(strstr(err.message, "layer 3 cannot go to lane 'cpu'"));
+    assert_non_null(strstr(err.message, "layer 3 cannot go to lane 3"));
 }
 
 /* ---- --place ---- */
@@ -144,6 +152,42 @@ static void places_are_read(void **state)
         assert_string_equal(letters(lanes), texts[i][1]);
         sto_free(lanes);
     }
+}
+
+/* Every placement of N layers, as text and back. */
+static void places_are_written_as_they_are_read(void **state)
+{
+    (void)state;
+    enum { PLACEMENTS = 6561 }; /* 3 lanes for each of N */
+    for (uint32_t i = 0; i < PLACEMENTS; i++) {
+        enum sto_lane given[N], *lanes;
+        char text[256];
+        for (uint32_t l = 0, rest = i; l < N; l++, rest /= 3)
+            given[l] = (enum sto_lane)(rest % 3);
+        sto_place_text(given, N, text, sizeof text);
+        assert_int_equal(sto_parse_place(text, N, &lanes, NULL), STO_OK);
+        assert_memory_equal(lanes, given, sizeof given);
+        sto_free(lanes);
+    }
+}
+
+/* The word alone asks for no device at all; layers with an embedding and logits elsewhere are a range. */
+static void all_layers_on_the_processor_are_a_range(void **state)
+{
+    (void)state;
+    static const enum sto_lane cpu[N] = {STO_LANE_CPU, STO_LANE_CPU, STO_LANE_CPU, STO_LANE_CPU,
+                                         STO_LANE_CPU, STO_LANE_CPU, STO_LANE_CPU, STO_LANE_CPU};
+    static const enum sto_lane streamed[N] = {STO_LANE_STREAM, STO_LANE_STREAM, STO_LANE_STREAM, STO_LANE_STREAM,
+                                              STO_LANE_STREAM, STO_LANE_STREAM, STO_LANE_STREAM, STO_LANE_STREAM};
+    char text[64];
+    sto_place_text(cpu, N, text, sizeof text);
+    assert_string_equal(text, "cpu:0-7");
+    sto_place_text(cpu, 1, text, sizeof text);
+    assert_string_equal(text, "cpu:0");
+    sto_place_text(streamed, N, text, sizeof text);
+    assert_string_equal(text, "stream");
+    sto_place_text(cpu, N, text, 5); /* what does not fit is cut off */
+    assert_string_equal(text, "cpu:");
 }
 
 static void wrong_places_say_what_is_wrong(void **state)
@@ -182,6 +226,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_many_as_fit_stay),       cmocka_unit_test(more_room_never_streams_more),
         cmocka_unit_test(lanes_that_are_given_stay), cmocka_unit_test(places_are_read),
+        cmocka_unit_test(places_are_written_as_they_are_read),
+        cmocka_unit_test(all_layers_on_the_processor_are_a_range),
         cmocka_unit_test(wrong_places_say_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

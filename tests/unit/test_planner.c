@@ -13,7 +13,7 @@
 #include "host/plan_time.h"
 #include "host/planner.h"
 
-enum { MAX_LAYERS = 1024, ALL_MEANS = 31 };
+enum { MAX_LAYERS = 1024, ALL_MEANS = 63 };
 
 struct planned {
     enum sto_lane decode[MAX_LAYERS], prefill[MAX_LAYERS];
@@ -351,6 +351,30 @@ static void a_program_is_planned_for_as_it_is(void **state)
     assert_int_equal(p.figures.decode_lanes[STO_LANE_CPU].layers, LAYERS_8B);
 }
 
+/* One placement for both phases: layers that decode on the processor read prompts there, and no slot is for them. */
+static void without_phases_layers_stay_for_prompts(void **state)
+{
+    struct planned p;
+    uint64_t largest = 0;
+    (void)state;
+    struct sto_planner_input in = model_8b(2, &desktops[5]);
+    must_make(&in, &p);
+    assert_true(p.figures.decode_lanes[STO_LANE_CPU].layers > 0);
+    assert_int_equal(p.figures.prefill_lanes[STO_LANE_CPU].layers, 0);
+    in.means = STO_PLAN_OVERLAP | STO_PLAN_CPU;
+    must_make(&in, &p);
+    assert_true(p.figures.decode_lanes[STO_LANE_CPU].layers > 0);
+    assert_memory_equal(p.plan.decode, p.plan.prefill, LAYERS_8B * sizeof *p.plan.decode);
+    assert_int_equal(p.plan.embedding, STO_LANE_RESIDENT);
+    for (uint32_t l = 0; l < LAYERS_8B; l++) {
+        if (p.plan.decode[l] == STO_LANE_STREAM && in.layer_bytes[l] > largest)
+            largest = in.layer_bytes[l];
+    }
+    assert_int_equal(p.plan.slot_bytes, largest);
+    assert_true(p.plan.ring_slots <= p.figures.decode_lanes[STO_LANE_STREAM].layers);
+    assert_int_equal(p.figures.kv_host_bytes > 0, in.kv_bytes_per_token > 0);
+}
+
 /* A batch of 2,048 hides the copies of all that does not fit into 4 GB behind its arithmetic. */
 static void large_batches_hide_copies(void **state)
 {
@@ -534,6 +558,7 @@ int main(void)
         cmocka_unit_test(more_memory_is_never_slower),
         cmocka_unit_test(host_memory_is_a_budget_too),
         cmocka_unit_test(a_program_is_planned_for_as_it_is),
+        cmocka_unit_test(without_phases_layers_stay_for_prompts),
         cmocka_unit_test(large_batches_hide_copies),
         cmocka_unit_test(the_ring_is_played_through),
         cmocka_unit_test(crossings_are_played_through),
