@@ -60,7 +60,8 @@ static void eval(struct sto_engine *engine, struct sto_eval_item *items, size_t 
 
 struct together_case {
     const char *name;
-    bool on_device, streamed;
+    bool on_device;
+    const char *lanes; /* of layers in turn: r(esident), s(tream), c(pu) */
     enum sto_math math;
     bool deterministic;
     enum sto_type kv;
@@ -68,14 +69,15 @@ struct together_case {
 };
 
 static struct together_case cases[] = {
-    {"resident, exact, deterministic", true, false, STO_MATH_EXACT, true, STO_TYPE_F16, 0},
-    {"resident, exact, deterministic, q8_0", true, false, STO_MATH_EXACT, true, STO_TYPE_Q8_0, 0},
-    {"streamed, exact, deterministic", true, true, STO_MATH_EXACT, true, STO_TYPE_F16, 0},
-    {"resident, exact", true, false, STO_MATH_EXACT, false, STO_TYPE_F16, 1e-3},
-    {"resident, auto", true, false, STO_MATH_AUTO, false, STO_TYPE_F16, 3e-2},
-    {"streamed, int8", true, true, STO_MATH_INT8, false, STO_TYPE_F16, 3e-2},
-    {"on the processor, exact", false, false, STO_MATH_EXACT, false, STO_TYPE_F16, 0},
-    {"on the processor, auto", false, false, STO_MATH_AUTO, false, STO_TYPE_F16, 0},
+    {"resident, exact, deterministic", true, "r", STO_MATH_EXACT, true, STO_TYPE_F16, 0},
+    {"resident, exact, deterministic, q8_0", true, "r", STO_MATH_EXACT, true, STO_TYPE_Q8_0, 0},
+    {"streamed, exact, deterministic", true, "rss", STO_MATH_EXACT, true, STO_TYPE_F16, 0},
+    {"all lanes, exact, deterministic", true, "rcs", STO_MATH_EXACT, true, STO_TYPE_F16, 0},
+    {"resident, exact", true, "r", STO_MATH_EXACT, false, STO_TYPE_F16, 1e-3},
+    {"resident, auto", true, "r", STO_MATH_AUTO, false, STO_TYPE_F16, 3e-2},
+    {"streamed, int8", true, "rss", STO_MATH_INT8, false, STO_TYPE_F16, 3e-2},
+    {"on the processor, exact", false, "c", STO_MATH_EXACT, false, STO_TYPE_F16, 0},
+    {"on the processor, auto", false, "c", STO_MATH_AUTO, false, STO_TYPE_F16, 0},
 };
 
 static float *alone(struct sto_engine *engine, uint32_t sequence)
@@ -105,6 +107,11 @@ static void compare(const struct together_case *c, uint32_t sequence, uint32_t p
 
 /* Sequences come and go at different times; a pass has single tokens, pieces of prompts, and now and then nothing of
  * one of them. Long stretches of single tokens, so that recordings are replayed, also into a new page. */
+static enum sto_lane lane_of(char letter)
+{
+    return letter == 'r' ? STO_LANE_RESIDENT : letter == 's' ? STO_LANE_STREAM : STO_LANE_CPU;
+}
+
 static void together_as_alone(void **state)
 {
     static const uint32_t sizes[] = {1, 1, 1, 1, 1, 1, 2, 9, 20, 33};
@@ -114,10 +121,10 @@ static void together_as_alone(void **state)
     struct sto_session *sessions[N_SEQUENCES];
     float *want[N_SEQUENCES];
     for (uint32_t l = 0; l < sto_model_n_layers(model); l++)
-        lanes[l] = l % 3 == 0 ? STO_LANE_RESIDENT : STO_LANE_STREAM;
+        lanes[l] = lane_of(c->lanes[l % strlen(c->lanes)]);
     struct sto_engine *engine = new_engine(c->on_device, (struct sto_engine_params){
         .ubatch_tokens = UBATCH, .math = c->math, .deterministic = c->deterministic, .kv_type = c->kv,
-        .kv_type_set = true, .lanes = c->streamed ? lanes : NULL});
+        .kv_type_set = true, .lanes = c->on_device ? lanes : NULL});
     for (uint32_t s = 0; s < N_SEQUENCES; s++) {
         want[s] = alone(engine, s);
         sessions[s] = new_session(engine);
