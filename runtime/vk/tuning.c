@@ -57,12 +57,13 @@ static void tune_matvec(const struct sto_tuning_input *in, struct sto_tuning *t)
     t->n_values = 4;
 }
 
-/* Q2_K has two factors per block: with 4 columns Apple's registers do not hold them. */
+/* Q2_K has two factors per block: with 4 columns of two rows Apple's registers do not hold them. */
 static void tune_matvec_q8(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
+    const bool cpu = in->snapshot->kind == STO_DEVICE_CPU;
     tune_matvec(in, t);
-    if (!has_many_registers(in) && in->kernel->weight == STO_TYPE_Q2_K)
-        t->values[3] = 2;
+    if (!has_many_registers(in) && !cpu && in->kernel->weight == STO_TYPE_Q2_K)
+        t->values[2] = 1;
 }
 
 /* Tiles: 2 rows and 3 columns per invocation, 4 invocations side by side over columns. On a CPU one invocation spans
