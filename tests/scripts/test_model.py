@@ -138,9 +138,15 @@ def a_gap_costs_what_its_groups_cost():
 
 def the_largest_gap_gives_the_wanted_share():
     card, some = CARD["RTX 3090"], model.Assumed()
-    gap = model.largest_gap_us(card, QWEN3, model.TODAY, some, 0.8)
-    assert gap > 0
-    near(model.share(card, QWEN3, model.decode_rate(card, QWEN3, model.TODAY, replace(some, gap_us=gap))), 0.8, 1e-9)
+
+    def share(gap_us):
+        rate = model.decode_rate(card, QWEN3, model.TODAY, replace(some, gap_us=gap_us))
+        return model.share(card, QWEN3, rate)
+
+    wanted = 0.9 * share(0.0)
+    gap = model.largest_gap_us(card, QWEN3, model.TODAY, some, wanted)
+    assert gap > 0 > model.largest_gap_us(card, QWEN3, model.TODAY, some, 1.1 * share(0.0))
+    near(share(gap), wanted, 1e-9)
 
 
 def the_peers_rate_is_its_share_in_other_words():
