@@ -7,6 +7,7 @@
 
 #include "host/json.h"
 #include "runtime/base/cursor.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
 struct reading {
@@ -36,22 +37,12 @@ static enum sto_status no_memory(const struct reading *r)
 
 /* ---- hashes and seeds ---- */
 
-uint64_t sto_batch_hash(uint64_t hash, const void *data, size_t size)
-{
-    const uint64_t basis = 0xcbf29ce484222325u, prime = 0x100000001b3u;
-    const uint8_t *bytes = data;
-    hash = hash == 0 ? basis : hash;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * prime;
-    return hash;
-}
-
 /* With its size, so that neighbours do not run into each other; an absent text differs from an empty one. */
 static uint64_t hash_text(uint64_t hash, const char *text, size_t size)
 {
     const uint64_t length = text != NULL ? size : UINT64_MAX;
-    hash = sto_batch_hash(hash, &length, sizeof length);
-    return text != NULL ? sto_batch_hash(hash, text, size) : hash;
+    hash = sto_hash_bytes(hash, &length, sizeof length);
+    return text != NULL ? sto_hash_bytes(hash, text, size) : hash;
 }
 
 static uint64_t hash_sampling(uint64_t hash, const struct sto_sampler_params *p)
@@ -60,13 +51,13 @@ static uint64_t hash_sampling(uint64_t hash, const struct sto_sampler_params *p)
                            p->presence_penalty, p->dry_multiplier, p->dry_base, p->xtc_probability, p->xtc_threshold,
                            p->mirostat_tau, p->mirostat_eta};
     const uint32_t wholes[] = {p->top_k, p->penalty_last_n, p->dry_allowed_length, p->dry_last_n, p->mirostat};
-    hash = sto_batch_hash(hash, &p->seed, sizeof p->seed);
-    hash = sto_batch_hash(hash, reals, sizeof reals);
-    hash = sto_batch_hash(hash, wholes, sizeof wholes);
-    hash = sto_batch_hash(hash, p->dry_breakers, p->n_dry_breakers * sizeof *p->dry_breakers);
+    hash = sto_hash_bytes(hash, &p->seed, sizeof p->seed);
+    hash = sto_hash_bytes(hash, reals, sizeof reals);
+    hash = sto_hash_bytes(hash, wholes, sizeof wholes);
+    hash = sto_hash_bytes(hash, p->dry_breakers, p->n_dry_breakers * sizeof *p->dry_breakers);
     for (size_t i = 0; i < p->n_biases; i++) {
-        hash = sto_batch_hash(hash, &p->biases[i].token, sizeof p->biases[i].token);
-        hash = sto_batch_hash(hash, &p->biases[i].bias, sizeof p->biases[i].bias);
+        hash = sto_hash_bytes(hash, &p->biases[i].token, sizeof p->biases[i].token);
+        hash = sto_hash_bytes(hash, &p->biases[i].bias, sizeof p->biases[i].bias);
     }
     return hash;
 }
@@ -74,7 +65,7 @@ static uint64_t hash_sampling(uint64_t hash, const struct sto_sampler_params *p)
 static uint64_t hash_job(const struct sto_batch_job *j)
 {
     const uint32_t wholes[] = {j->raw, j->ignore_end, j->max_tokens, (uint32_t)j->thinking};
-    uint64_t hash = sto_batch_hash(0, wholes, sizeof wholes);
+    uint64_t hash = sto_hash_bytes(STO_HASH_BASIS, wholes, sizeof wholes);
     hash = hash_text(hash, j->prompt, j->prompt_size);
     hash = hash_text(hash, j->messages, j->messages_size);
     hash = hash_text(hash, j->system, j->system_size);
@@ -83,20 +74,11 @@ static uint64_t hash_job(const struct sto_batch_job *j)
     return hash_sampling(hash, &j->sampling);
 }
 
-/* Bits that differ in one place differ in half of all places afterwards (the finaliser of SplitMix64; Steele, Lea and
- * Flood, OOPSLA 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 static uint64_t line_seed(uint64_t seed, const struct sto_batch_line *line, uint64_t index)
 {
-    const uint64_t hash = line->id != NULL ? sto_batch_hash(0, line->id, line->id_size)
-                                           : sto_batch_hash(0, &index, sizeof index);
-    return mix(seed + mix(hash)) >> 1; /* a whole number that JSON readers take */
+    const uint64_t hash = line->id != NULL ? sto_hash_bytes(STO_HASH_BASIS, line->id, line->id_size)
+                                           : sto_hash_bytes(STO_HASH_BASIS, &index, sizeof index);
+    return sto_hash_mix(seed + sto_hash_mix(hash)) >> 1; /* a whole number that JSON readers take */
 }
 
 /* ---- values ---- */

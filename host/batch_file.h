@@ -49,7 +49,4 @@ enum sto_status sto_batch_file_read(const char *name, const char *text, size_t s
                                     struct sto_error *err);
 void sto_batch_file_free(struct sto_batch_file *file);
 
-/* Continues a hash (begin with 0) over bytes: FNV-1a, 64 bits, http://www.isthe.com/chongo/tech/comp/fnv. */
-uint64_t sto_batch_hash(uint64_t hash, const void *data, size_t size);
-
 #endif

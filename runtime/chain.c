@@ -5,8 +5,8 @@
  *
  * A few recordings of the step, all alike, take turns, so that the device always has the next step while the host reads
  * the id of the last one; where layers are on the processor there is one recording, and the host runs its segments. A
- * chain that ends early leaves steps in the queue: they write KV behind the sequence's end,
- * which whatever comes next overwrites, since the queue works in order. */
+ * chain that ends early leaves steps in the queue: they write KV behind the sequence's end, which whatever comes next
+ * overwrites, since the queue works in order. */
 #include <assert.h>
 #include <float.h>
 #include <math.h>
@@ -283,8 +283,9 @@ enum sto_status sto_session_generate(struct sto_session *s, uint32_t token, cons
         return generate_on_cpu(s, token, params, n_steps, tokens, n_tokens, err);
     if (c.depth > n_steps)
         c.depth = n_steps;
-    if (s->engine->trace != NULL || s->engine->cpu_lane != NULL) /* batches are timed while nothing else is queued */
-        c.depth = 1;                                             /* and a step that crosses needs the host */
+    /* Batches are timed while nothing else is queued, and a step that crosses needs the host. */
+    if (s->engine->trace != NULL || s->engine->cpu_lane != NULL)
+        c.depth = 1;
     status = sto_session_take_cancel(s) ? cancelled(&c, err) : start(&c, token, err);
     while (status == STO_OK && c.read < n_steps && !c.stopped) {
         while (status == STO_OK && c.submitted < n_steps && c.submitted < c.read + c.depth)

@@ -38,13 +38,12 @@ enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64
     const struct sto_hparams *h = &e->model->h;
     const struct sto_model_vtable *v = e->model->vtable;
     const uint32_t ub = e->info.ubatch_tokens, most = e->info.ctx_tokens;
-    const uint32_t n_sequences = e->params.n_sequences > 1 ? e->params.n_sequences : 1;
     const uint64_t ram = sto_ram_bytes(), scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
     const struct sto_fit_input in = {
         .where = "in main memory",
         .available_bytes = ram != 0 ? ram - ram / 8 : UINT64_MAX,
         .weight_bytes = weight_bytes,
-        .kv_bytes_per_token = e->info.kv_bytes_per_token / h->n_layers * n_layers * n_sequences,
+        .kv_bytes_per_token = e->info.kv_bytes_per_token / h->n_layers * n_layers * e->params.n_sequences,
         .fixed_bytes = scratch + (uint64_t)e->logit_rows * e->logit_stride * sizeof(float),
         .scratch_bytes_per_token = (v->scratch_bytes(e->model, ub, 9 * KV_PAGE) - scratch) / (8 * KV_PAGE) + 1,
         .trained_tokens = h->n_ctx_train,
@@ -234,26 +233,38 @@ uint8_t *sto_cpu_lane_step(struct sto_cpu_lane *lane)
     return lane->step;
 }
 
-/* Every layer that the processor computes is computed here: on a simulated device's clock where there is one. */
+/* The time that a layer takes on a simulated device's clock. */
+static void simulate_layer(struct sto_simulator *sim, const struct sto_model *m, uint32_t layer, uint32_t n_cols)
+{
+    sto_simulator_compute(sim, sto_cpu_weights_bytes(m, layer, 1), n_cols,
+                          2 * sto_cpu_weights_elements(m, layer) * n_cols);
+}
+
+static void trace_layers(const struct sto_engine *e, uint32_t first_layer, uint32_t n_layers, uint32_t n_cols,
+                         uint64_t begin_ns)
+{
+    const struct sto_trace_span span = {.track = STO_TRACE_PROCESSOR, .name = "layers from", .number = first_layer,
+                                        .begin_ns = begin_ns, .end_ns = sto_device_now_ns(e->device),
+                                        .columns = n_cols,
+                                        .bytes = sto_cpu_weights_bytes(e->model, first_layer, n_layers)};
+    sto_trace_add(e->trace, &span);
+}
+
+/* Every layer that the processor computes is computed here. */
 static void run_layers(struct sto_cpu_lane *lane, struct sto_forward *f, uint32_t first_layer, uint32_t n_layers)
 {
     const struct sto_engine *e = lane->engine;
-    const struct sto_model *m = e->model;
-    struct sto_simulator *sim = e->device != NULL ? sto_device_simulator(e->device) : NULL;
-    const bool only = sim != NULL && !sto_device_runs(e->device);
-    const uint64_t begin_ns = sim != NULL ? sto_simulator_now_ns(sim) : sto_now_ns();
+    struct sto_simulator *sim = sto_device_simulator(e->device);
+    const bool runs = sim == NULL || sto_device_runs(e->device);
+    const uint64_t begin_ns = e->trace != NULL ? sto_device_now_ns(e->device) : 0;
     for (uint32_t l = first_layer; l < first_layer + n_layers; l++) {
-        const uint64_t bytes = sto_cpu_weights_bytes(m, l, 1);
-        if (!only)
-            m->vtable->record_layer(m, f, l);
+        if (runs)
+            e->model->vtable->record_layer(e->model, f, l);
         if (sim != NULL)
-            sto_simulator_compute(sim, bytes, f->n_cols, 2 * sto_cpu_weights_elements(m, l) * f->n_cols);
+            simulate_layer(sim, e->model, l, f->n_cols);
     }
-    const uint64_t end_ns = sim != NULL ? sto_simulator_now_ns(sim) : sto_now_ns();
-    const struct sto_trace_span span = {.track = STO_TRACE_PROCESSOR, .name = "layers from", .number = first_layer,
-                                        .begin_ns = begin_ns, .end_ns = end_ns, .columns = f->n_cols,
-                                        .bytes = sto_cpu_weights_bytes(m, first_layer, n_layers)};
-    sto_trace_add(e->trace, &span);
+    if (e->trace != NULL)
+        trace_layers(e, first_layer, n_layers, f->n_cols, begin_ns);
 }
 
 void sto_cpu_lane_run(struct sto_cpu_lane *lane, const struct sto_work *work)

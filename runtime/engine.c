@@ -42,6 +42,8 @@ static enum sto_status check_params(struct sto_engine *e, struct sto_error *err)
         return sto_fail(err, STO_ERR_USAGE, "a ubatch of %u tokens is more than %d", p->ubatch_tokens, MAX_UBATCH);
     if (p->n_sequences > STO_MAX_SEQUENCES)
         return sto_fail(err, STO_ERR_USAGE, "%u sequences at once are more than %d", p->n_sequences, STO_MAX_SEQUENCES);
+    if (p->n_sequences == 0)
+        p->n_sequences = 1;
     e->n_sequences = p->n_sequences > STO_FEWEST_SEQUENCES ? p->n_sequences : STO_FEWEST_SEQUENCES;
     return STO_OK;
 }
@@ -157,7 +159,7 @@ enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err)
     e->logit_stride = (h->n_vocab + 3) & ~3u;
     const uint64_t most_rows = LOGITS_BYTES / ((uint64_t)e->logit_stride * sizeof(float));
     const uint64_t ctx = e->params.ctx_tokens != 0 ? min_u32(e->params.ctx_tokens, h->n_ctx_train) : h->n_ctx_train;
-    const uint64_t most_cols = ctx * (e->params.n_sequences > 1 ? e->params.n_sequences : 1);
+    const uint64_t most_cols = ctx * e->params.n_sequences;
     e->info.ubatch_tokens = most_cols < e->params.ubatch_tokens ? (uint32_t)most_cols : e->params.ubatch_tokens;
     e->logit_rows = most_rows < 1 ? 1 : min_u32(e->info.ubatch_tokens, (uint32_t)most_rows);
     e->info.logit_rows = e->logit_rows;

@@ -29,7 +29,7 @@ struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_
     const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
     const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
     struct sto_fit_input in = {
-        .kv_bytes_per_token = e->info.kv_bytes_per_token * (e->params.n_sequences > 1 ? e->params.n_sequences : 1),
+        .kv_bytes_per_token = e->info.kv_bytes_per_token * e->params.n_sequences,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
                        2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
                        sto_op_sample_scratch(h->n_vocab) + STO_OP_COUNTERS * sizeof(uint32_t) + SMALL_BUFFERS_BYTES,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/json.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/os.h"
 #include "runtime/base/status.h"
 
@@ -17,9 +18,9 @@ static const uint64_t SYNC_NS = 1000 * 1000 * 1000;
 static void key_of(const struct sto_batch_output *out, size_t job, char key[KEY_CHARS + 1])
 {
     const struct sto_batch_line *line = &out->jobs->lines[job];
-    uint64_t hash = sto_batch_hash(0, &out->settings, sizeof out->settings);
-    hash = sto_batch_hash(hash, &line->hash, sizeof line->hash);
-    hash = sto_batch_hash(hash, line->id, line->id_size);
+    uint64_t hash = sto_hash_bytes(STO_HASH_BASIS, &out->settings, sizeof out->settings);
+    hash = sto_hash_bytes(hash, &line->hash, sizeof line->hash);
+    hash = sto_hash_bytes(hash, line->id, line->id_size);
     (void)snprintf(key, KEY_CHARS + 1, "%016llx", (unsigned long long)hash);
 }
 

@@ -9,45 +9,50 @@
 #include "runtime/base/os.h"
 #include "runtime/probe.h"
 
-/* An option's value: the text itself where it has a '=' and is no file (*data NULL), else what is in the file. */
-static enum sto_status read_text(const char *option, const char *text, char **data, size_t *size,
-                                 struct sto_error *err)
+/* An option's value: the text itself where it has a '=' and is no file, else what is in the file. */
+struct numbers {
+    const char *name; /* for errors */
+    const char *text; /* [size] */
+    char *data;       /* owned; NULL: the option's own text */
+    size_t size;
+};
+
+static enum sto_status read_numbers(const char *option, const char *value, struct numbers *out, struct sto_error *err)
 {
-    *data = NULL;
-    *size = strlen(text);
-    if (strchr(text, '=') != NULL && !sto_file_exists(text))
+    *out = (struct numbers){.name = option, .text = value, .size = strlen(value)};
+    if (strchr(value, '=') != NULL && !sto_file_exists(value))
         return STO_OK;
-    const enum sto_status status = sto_file_read(text, STO_MAX_RATES_BYTES, data, size, err);
+    const enum sto_status status = sto_file_read(value, STO_MAX_RATES_BYTES, &out->data, &out->size, err);
     if (status != STO_OK)
         sto_error_prefix(err, "%s", option);
+    out->name = value;
+    out->text = out->data;
     return status;
 }
 
 enum sto_status sto_cli_read_rates(const char *text, struct sto_rates *out, struct sto_error *err)
 {
-    char *data = NULL;
-    size_t size = 0;
+    struct numbers n;
     *out = (struct sto_rates){0};
     if (text == NULL)
         return STO_OK;
-    enum sto_status status = read_text("--rates", text, &data, &size, err);
+    enum sto_status status = read_numbers("--rates", text, &n, err);
     if (status == STO_OK)
-        status = sto_rates_parse(data != NULL ? text : "--rates", data != NULL ? data : text, size, out, err);
-    sto_free(data);
+        status = sto_rates_parse(n.name, n.text, n.size, out, err);
+    sto_free(n.data);
     return status;
 }
 
 enum sto_status sto_cli_read_simulation(const char *text, struct sto_simulation *out, struct sto_error *err)
 {
-    char *data = NULL;
-    size_t size = 0;
+    struct numbers n;
     *out = (struct sto_simulation){0};
     if (text == NULL)
         return STO_OK;
-    enum sto_status status = read_text("--sim", text, &data, &size, err);
+    enum sto_status status = read_numbers("--sim", text, &n, err);
     if (status == STO_OK)
-        status = sto_simulation_parse(data != NULL ? text : "--sim", data != NULL ? data : text, size, out, err);
-    sto_free(data);
+        status = sto_simulation_parse(n.name, n.text, n.size, out, err);
+    sto_free(n.data);
     return status;
 }
 

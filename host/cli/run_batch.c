@@ -11,6 +11,7 @@
 #include "host/cli/stack.h"
 #include "host/cli/term.h"
 #include "models/model.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/sizes.h"
@@ -89,9 +90,9 @@ static enum sto_status hash_model(const struct batch_run *r, uint64_t *out, stru
     const struct sto_view form = sto_model_get_vocab(m)->chat_template;
     const uint32_t settings[] = {(uint32_t)r->options->common.kv_type, (uint32_t)r->options->common.math,
                                  m->h.n_vocab, m->h.n_layers, m->h.n_embd, m->n_weights};
-    uint64_t hash = sto_batch_hash(0, settings, sizeof settings);
-    hash = sto_batch_hash(hash, m->arch, strlen(m->arch));
-    hash = sto_batch_hash(hash, form.data, form.size);
+    uint64_t hash = sto_hash_bytes(STO_HASH_BASIS, settings, sizeof settings);
+    hash = sto_hash_bytes(hash, m->arch, strlen(m->arch));
+    hash = sto_hash_bytes(hash, form.data, form.size);
     enum sto_status status = STO_OK;
     for (uint32_t i = 0; i < SAMPLES && m->n_weights > 0 && status == STO_OK; i++) {
         const struct sto_model_weight *w = &m->weights[(uint64_t)i * m->n_weights / SAMPLES];
@@ -99,7 +100,7 @@ static enum sto_status hash_model(const struct batch_run *r, uint64_t *out, stru
         const size_t size = w->bytes < SAMPLE_BYTES ? (size_t)w->bytes : SAMPLE_BYTES;
         status = m->vtable->read_weight(m, w, (w->bytes - size) / 2, bytes, size, err);
         if (status == STO_OK)
-            hash = sto_batch_hash(hash, bytes, size);
+            hash = sto_hash_bytes(hash, bytes, size);
     }
     *out = hash;
     return status;
@@ -206,21 +207,19 @@ static void print_summary(const struct batch_run *r)
     const struct sto_batch_progress *d = &r->done;
     const double seconds = (double)(r->end_ns - r->begin_ns) / 1e9;
     const double rate = seconds > 0 ? 1 / seconds : 0;
-    char used[32], before[48] = "", failed[48] = "", streamed[48] = "";
+    char used[32], before[48] = "", failed[48] = "", lanes[STO_LANES_TEXT_BYTES];
     sto_bytes_text(sto_stack_device_peak_bytes(&r->stack), used, sizeof used);
     if (r->output.n_done > 0)
         (void)snprintf(before, sizeof before, ", %zu were there already", r->output.n_done);
     if (d->n_failed > 0)
         (void)snprintf(failed, sizeof failed, " (%zu failed)", d->n_failed);
-    if (r->stack.info.streamed_layers > 0)
-        (void)snprintf(streamed, sizeof streamed, ", %u of %u layers streamed", (unsigned)r->stack.info.streamed_layers,
-                       (unsigned)sto_model_n_layers(r->stack.model));
+    (void)sto_lanes_text(&r->stack.info, sto_model_n_layers(r->stack.model), lanes);
     (void)fprintf(stderr,
                   "%zu of %zu prompts done%s in %.1f s%s; prompts %llu tokens, %.1f/s; generated %llu, %.1f/s, %u at a "
                   "time; device memory %s%s; loaded in %.1f s\n",
                   d->n_done, d->n_jobs, failed, seconds, before, (unsigned long long)d->n_prompt_tokens,
                   (double)d->n_prompt_tokens * rate, (unsigned long long)d->n_tokens, (double)d->n_tokens * rate,
-                  (unsigned)r->n_sequences, used, streamed, (double)r->stack.info.load_ns / 1e9);
+                  (unsigned)r->n_sequences, used, lanes, (double)r->stack.info.load_ns / 1e9);
 }
 
 static enum sto_status run_jobs(struct batch_run *r, struct sto_error *err)

@@ -75,10 +75,9 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     with_lanes.lanes = lanes;
     if (status == STO_OK && options->common.place == NULL && stack->device != NULL)
         status = sto_cli_plan_engine(options, stack->device, stack->model, &with_lanes, &plan, &planned, err);
-    const bool alone = options->common.place != NULL && !sto_place_needs_device(options->common.place);
     if (status == STO_OK)
-        status = sto_engine_create(alone ? NULL : stack->device, stack->model, &with_lanes, &callbacks, &stack->engine,
-                                   err);
+        status = sto_engine_create(sto_stack_needs_device(options) ? stack->device : NULL, stack->model, &with_lanes,
+                                   &callbacks, &stack->engine, err);
     if (planned)
         sto_model_plan_free(&plan);
     sto_free(lanes);

@@ -13,6 +13,7 @@
 #endif
 #define _FILE_OFFSET_BITS 64
 
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 
@@ -626,10 +627,7 @@ int64_t sto_local_seconds(void)
 
 uint64_t sto_wall_seed(void)
 {
-    uint64_t z = clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 40;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return sto_hash_mix(clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 40);
 }
 
 uint64_t sto_ram_bytes(void)

@@ -7,6 +7,7 @@
 #define _WIN32_WINNT 0x0A00
 #define PSAPI_VERSION 2 /* GetProcessMemoryInfo from kernel32 */
 
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 
@@ -598,10 +599,7 @@ uint64_t sto_wall_seed(void)
 {
     FILETIME t;
     GetSystemTimePreciseAsFileTime(&t);
-    uint64_t z = ((uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime) ^ (uint64_t)GetCurrentProcessId() << 40;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return sto_hash_mix(((uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime) ^ (uint64_t)GetCurrentProcessId() << 40);
 }
 
 uint64_t sto_ram_bytes(void)

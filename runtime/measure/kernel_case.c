@@ -7,19 +7,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/formats/formats.h"
 #include "shaders/shared/args.h"
 
 static uint64_t random_state = 1;
 
-/* SplitMix64 (Steele, Lea and Flood, 2014). */
 static uint64_t random_bits(void)
 {
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return sto_hash_mix(random_state += STO_HASH_STEP);
 }
 
 float sto_kernel_case_random(void)

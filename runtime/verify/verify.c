@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 
 enum { BAND_BYTES = 4096, GROUPS_BYTES = 256, MAX_RANGES = 32 };
@@ -137,9 +138,7 @@ void sto_verify_begin(struct sto_verifier *v, const char *format, ...)
     fill(v->image, v->used, POISON);
     v->failed = v->status != STO_OK;
 
-    v->random = 0xcbf29ce484222325u; /* FNV-1a of the name */
-    for (const char *c = v->name; *c != '\0'; c++)
-        v->random = (v->random ^ (uint8_t)*c) * 0x100000001b3u;
+    v->random = sto_hash_bytes(STO_HASH_BASIS, v->name, strlen(v->name));
 
     reset_plan(v);
     v->ops = (struct sto_ops){.rec = v->recording, .plan = &v->plan, .math = STO_MATH_EXACT};
@@ -155,13 +154,9 @@ void *sto_verify_alloc(struct sto_verifier *v, size_t n, size_t size)
     return v->host + at;
 }
 
-/* SplitMix64 (Steele, Lea and Flood, 2014). */
 uint32_t sto_verify_random(struct sto_verifier *v)
 {
-    uint64_t z = v->random += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)(z >> 32);
+    return (uint32_t)(sto_hash_mix(v->random += STO_HASH_STEP) >> 32);
 }
 
 float sto_verify_uniform(struct sto_verifier *v, float low, float high)

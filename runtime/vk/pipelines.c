@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/cursor.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/mem.h"
 #include "runtime/vk/device_impl.h"
 
@@ -14,15 +15,6 @@ enum { MAX_CACHE_BYTES = 256 << 20, FILE_HEADER_BYTES = 24, DRIVER_HEADER_BYTES 
 static const char magic[8] = {'S', 'T', 'O', 'P', 'C', '0', '0', '1'};
 
 /* ---- the cache on disk ---- */
-
-/* FNV-1a, 64 bits. http://www.isthe.com/chongo/tech/comp/fnv/ */
-static uint64_t checksum(const uint8_t *data, size_t size)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ data[i]) * 0x100000001b3u;
-    return h;
-}
 
 /* Points path at the cache file of this device and driver; "" when there is no folder for it. */
 static void cache_file(const struct sto_device_snapshot *s, const char *dir, char *path, size_t size)
@@ -49,7 +41,7 @@ static const uint8_t *check_cache(const struct sto_device_snapshot *s, const cha
     if (c.failed || memcmp(m, magic, sizeof magic) != 0 || bytes != sto_cursor_left(&c))
         return NULL;
     const uint8_t *driver = c.data + c.pos;
-    if (checksum(driver, (size_t)bytes) != sum)
+    if (sto_hash_bytes(STO_HASH_BASIS, driver, (size_t)bytes) != sum)
         return NULL;
     const uint32_t header_bytes = sto_cursor_u32(&c), version = sto_cursor_u32(&c);
     const uint32_t vendor = sto_cursor_u32(&c), id = sto_cursor_u32(&c);
@@ -88,7 +80,7 @@ static enum sto_status create_cache(struct sto_device *device, struct sto_error 
         result = device->vk.vkCreatePipelineCache(device->handle, &info, NULL, &device->cache);
     }
     if (driver != NULL) {
-        device->cache_loaded_sum = checksum(driver, driver_bytes);
+        device->cache_loaded_sum = sto_hash_bytes(STO_HASH_BASIS, driver, driver_bytes);
         sto_log(&device->callbacks, STO_LOG_DEBUG, "pipeline cache: %zu bytes from %s", driver_bytes,
                 device->cache_path);
     }
@@ -110,7 +102,7 @@ static void save_cache(struct sto_device *device)
                                                           data + FILE_HEADER_BYTES) != VK_SUCCESS ||
         bytes < DRIVER_HEADER_BYTES)
         goto done;
-    const uint64_t sum = checksum(data + FILE_HEADER_BYTES, bytes);
+    const uint64_t sum = sto_hash_bytes(STO_HASH_BASIS, data + FILE_HEADER_BYTES, bytes);
     if (sum == device->cache_loaded_sum)
         goto done;
     memcpy(data, magic, sizeof magic);

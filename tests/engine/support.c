@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "runtime/base/os.h"
 #include "runtime/vk/device.h"
 #include "tests/support/expected.h"
 
@@ -75,4 +76,17 @@ bool sto_test_model_path(const char *folder, const char *model, char *path, size
     if (f != NULL)
         (void)fclose(f);
     return f != NULL;
+}
+
+struct sto_model *sto_test_synth_model(const struct sto_synth *shape, const char *name, char *path, size_t size)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct sto_model *model = NULL;
+    struct sto_error err = {0};
+    (void)snprintf(path, size, "%s/strato-%s-%llx.gguf", tmp != NULL ? tmp : "/tmp", name,
+                   (unsigned long long)sto_wall_seed());
+    if (sto_synth_write(shape, path, &err) == STO_OK && sto_model_open(path, NULL, NULL, &model, &err) == STO_OK)
+        return model;
+    print_error("%s\n", err.message);
+    return NULL;
 }

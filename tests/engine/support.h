@@ -5,6 +5,7 @@
 #define STO_TEST_ENGINE_SUPPORT_H
 
 #include "runtime/strato.h"
+#include "tests/support/synth.h"
 
 struct sto_test_device {
     struct sto_device *device;
@@ -23,5 +24,9 @@ float *sto_test_logits(struct sto_test_device *t, const char *path, const struct
 /* The file of a model of the reference data ("formats", "families"; those of families are made by a script first).
  * False: it is not there. */
 bool sto_test_model_path(const char *folder, const char *model, char *path, size_t size);
+
+/* Writes a model of random weights under the temporary folder and opens it, for a group's set-up. path [size] is where,
+ * for the caller to remove after closing. NULL, with a message printed: it could not be. */
+struct sto_model *sto_test_synth_model(const struct sto_synth *shape, const char *name, char *path, size_t size);
 
 #endif

@@ -4,14 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "runtime/base/mem.h"
-#include "runtime/base/os.h"
 #include "runtime/vk/device_impl.h"
 #include "tests/engine/support.h"
 #include "tests/support/synth.h"
@@ -122,18 +119,13 @@ static void device_memory_ends_at_every_allocation(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
     const struct sto_synth shape = {.arch = "qwen3", .n_vocab = 300, .n_embd = 128, .n_layers = N_LAYERS, .n_ff = 256,
                                     .n_heads = 2, .n_kv_heads = 1, .head_dim = 64, .n_ctx = 64, .rope_base = 10000.0f,
                                     .tied = true, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F32, .seed = 29};
-    struct sto_error err = {0};
-    (void)snprintf(path, sizeof path, "%s/strato-faults-%llx.gguf", tmp != NULL ? tmp : "/tmp",
-                   (unsigned long long)sto_wall_seed());
-    if (sto_synth_write(&shape, path, &err) != STO_OK || sto_model_open(path, NULL, NULL, &model, &err) != STO_OK) {
-        print_error("%s\n", err.message);
+    model = sto_test_synth_model(&shape, "faults", path, sizeof path);
+    if (model == NULL)
         return -1;
-    }
     return 0;
 }
 

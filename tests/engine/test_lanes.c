@@ -4,14 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "runtime/base/mem.h"
-#include "runtime/base/os.h"
+#include "tests/engine/answer.h"
 #include "tests/engine/support.h"
 #include "tests/support/synth.h"
 
@@ -23,62 +22,16 @@ static char path[1200];
 static struct sto_model *model;
 static uint32_t n_vocab;
 
-/* What a model says and draws: [N_PROMPT, n_vocab] logits of the prompt in one batch, those of its tokens one by one,
- * and what is drawn after it. */
-struct answer {
-    float *whole, *single;
-    uint32_t drawn[N_GENERATED];
-    struct sto_engine_info info;
-    uint64_t local_bytes; /* device memory at most, beyond what was there before */
-};
-
-static void must(enum sto_status status, const struct sto_error *err)
+static struct sto_answer ask(struct sto_device *device, const struct sto_engine_params *params)
 {
-    if (status != STO_OK)
-        fail_msg("%s: %s", sto_status_name(status), err->message);
+    const struct sto_question q = {.model = model, .prompt = prompt, .n_prompt = N_PROMPT, .n_drawn = N_GENERATED};
+    return sto_test_ask(&q, device, params);
 }
 
-static struct answer ask(struct sto_device *device, const struct sto_engine_params *params)
+static void expect_same(const struct sto_answer *a, const struct sto_answer *b, const char *what)
 {
-    const struct sto_generation_params generation = {.temperature = 0.9f, .top_k = 20, .top_p = 1.0f, .seed = 11};
-    struct answer a = {.whole = calloc((size_t)N_PROMPT * n_vocab, sizeof(float)),
-                       .single = calloc((size_t)N_PROMPT * n_vocab, sizeof(float))};
-    const uint64_t before = sto_device_local_bytes(device);
-    struct sto_engine *engine = NULL;
-    struct sto_session *session = NULL;
-    struct sto_error err = {0};
-    uint32_t n = 0;
-    must(sto_engine_create(device, model, params, NULL, &engine, &err), &err);
-    must(sto_session_create(engine, &session, &err), &err);
-    must(sto_session_eval(session, prompt, N_PROMPT, STO_LOGITS_ALL, a.whole, &err), &err);
-    sto_session_truncate(session, 0);
-    for (uint32_t i = 0; i < N_PROMPT; i++)
-        must(sto_session_eval(session, &prompt[i], 1, STO_LOGITS_LAST, a.single + (size_t)i * n_vocab, &err), &err);
-    must(sto_session_generate(session, 7, &generation, N_GENERATED, a.drawn, &n, &err), &err);
-    assert_int_equal(n, N_GENERATED);
-    sto_engine_get_info(engine, &a.info);
-    a.local_bytes = sto_device_local_bytes(device) - before;
-    sto_session_destroy(session);
-    sto_engine_destroy(engine);
-    assert_int_equal(sto_device_local_bytes(device), before);
-    return a;
-}
-
-static void forget(struct answer *a)
-{
-    free(a->whole);
-    free(a->single);
-}
-
-static void expect_same(const struct answer *a, const struct answer *b, const char *what)
-{
-    const size_t bytes = (size_t)N_PROMPT * n_vocab * sizeof(float);
-    if (memcmp(a->whole, b->whole, bytes) != 0)
-        fail_msg("%s: other logits in one batch", what);
-    if (memcmp(a->single, b->single, bytes) != 0)
-        fail_msg("%s: other logits token by token", what);
-    if (memcmp(a->drawn, b->drawn, sizeof a->drawn) != 0)
-        fail_msg("%s: other tokens drawn", what);
+    const struct sto_question q = {.model = model, .prompt = prompt, .n_prompt = N_PROMPT};
+    sto_test_expect_same(&q, a, b, what);
 }
 
 /* Lane of layer l in placement i. */
@@ -101,7 +54,7 @@ static void every_placement_ring_and_body_is_the_same(void **state)
     (void)state;
     const struct sto_engine_params resident = {.ctx_tokens = 64, .ubatch_tokens = 16};
     for (int d = 0; d < 2; d++) {
-        struct answer all = ask(devices[d].device, &resident);
+        struct sto_answer all = ask(devices[d].device, &resident);
         assert_int_equal(all.info.streamed_layers, 0);
         assert_int_equal(all.info.streamed_bytes, 0);
         assert_int_equal(all.info.ring_slots, 0);
@@ -114,7 +67,7 @@ static void every_placement_ring_and_body_is_the_same(void **state)
                 const struct sto_engine_params p = {
                     .ctx_tokens = 64, .ubatch_tokens = 16, .lanes = lanes, .ring_slots = ring,
                     .copy = body_in(d, i, ring)};
-                struct answer a = ask(devices[d].device, &p);
+                struct sto_answer a = ask(devices[d].device, &p);
                 char what[96];
                 (void)snprintf(what, sizeof what, "placement %u, ring of %u, copies by %s", (unsigned)i, (unsigned)ring,
                                sto_copy_name(p.copy));
@@ -123,10 +76,10 @@ static void every_placement_ring_and_body_is_the_same(void **state)
                 assert_int_equal(a.info.streamed_layers, n_streamed);
                 assert_int_equal(a.info.ring_slots, ring < n_streamed ? ring : n_streamed);
                 assert_true(a.info.streamed_bytes > 0);
-                forget(&a);
+                sto_test_forget(&a);
             }
         }
-        forget(&all);
+        sto_test_forget(&all);
     }
 }
 
@@ -135,7 +88,7 @@ static void budgets_hold(void **state)
 {
     (void)state;
     const struct sto_engine_params free_choice = {.ctx_tokens = 64, .ubatch_tokens = 16};
-    struct answer all = ask(devices[0].device, &free_choice);
+    struct sto_answer all = ask(devices[0].device, &free_choice);
     uint32_t most = 0, least = N_LAYERS, refused = 0, before = N_LAYERS;
     const uint64_t last = all.local_bytes + 8 * (uint64_t)MIB;
     for (uint64_t budget = 4 * (uint64_t)MIB; budget <= last; budget += 3 * (uint64_t)MIB) {
@@ -150,36 +103,31 @@ static void budgets_hold(void **state)
         }
         assert_non_null(engine);
         sto_engine_destroy(engine);
-        struct answer a = ask(devices[0].device, &p);
+        struct sto_answer a = ask(devices[0].device, &p);
         expect_same(&a, &all, "within a budget");
         assert_true(a.local_bytes <= budget);
         assert_true(a.info.streamed_layers <= before);
         before = a.info.streamed_layers;
         most = before > most ? before : most;
         least = before < least ? before : least;
-        forget(&a);
+        sto_test_forget(&a);
     }
     assert_true(refused > 0);
     assert_true(most >= 5);
     assert_int_equal(least, 0);
-    forget(&all);
+    sto_test_forget(&all);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
     const struct sto_synth shape = {.arch = "qwen3", .n_vocab = 600, .n_embd = 384, .n_layers = N_LAYERS, .n_ff = 1024,
                                     .n_heads = 6, .n_kv_heads = 2, .head_dim = 64, .n_ctx = 256, .rope_base = 10000.0f,
                                     .tied = true, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F32, .seed = 17};
-    struct sto_error err = {0};
-    (void)snprintf(path, sizeof path, "%s/strato-lanes-%llx.gguf", tmp != NULL ? tmp : "/tmp",
-                   (unsigned long long)sto_wall_seed());
-    if (sto_synth_write(&shape, path, &err) != STO_OK || sto_model_open(path, NULL, NULL, &model, &err) != STO_OK) {
-        print_error("%s\n", err.message);
+    model = sto_test_synth_model(&shape, "lanes", path, sizeof path);
+    if (model == NULL)
         return -1;
-    }
     n_vocab = sto_model_n_vocab(model);
     sto_test_device_open(&devices[0], NULL);
     sto_test_device_open(&devices[1], &(struct sto_device_params){.no_mapping = true});

@@ -15,6 +15,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/vk/device_impl.h"
+#include "tests/engine/answer.h"
 #include "tests/engine/support.h"
 #include "tests/reference/ref_compare.h"
 #include "tests/support/expected.h"
@@ -40,12 +41,6 @@ static void place(const char *letters, enum sto_lane *lanes)
     }
 }
 
-static void must(enum sto_status status, const struct sto_error *err)
-{
-    if (status != STO_OK)
-        fail_msg("%s: %s", sto_status_name(status), err->message);
-}
-
 static struct sto_engine_params exact(const enum sto_lane *lanes)
 {
     return (struct sto_engine_params){.ctx_tokens = 64, .ubatch_tokens = 16, .lanes = lanes, .math = STO_MATH_EXACT,
@@ -53,66 +48,20 @@ static struct sto_engine_params exact(const enum sto_lane *lanes)
                                       .deterministic = true};
 }
 
-/* What a model says and draws: [N_PROMPT, n_vocab] logits of the prompt in one batch, those of its tokens one by one,
- * and what is drawn after it. */
-struct answer {
-    float *whole, *single;
-    uint32_t greedy[N_GENERATED], drawn[N_GENERATED];
-    struct sto_engine_info info;
-};
-
-static void draw(struct sto_session *session, float temperature, uint32_t *drawn)
+static struct sto_answer ask(struct sto_device *device, const struct sto_engine_params *params)
 {
-    const struct sto_generation_params p = {.temperature = temperature, .top_k = 20, .top_p = 1.0f, .seed = 11};
-    struct sto_error err = {0};
-    uint32_t n = 0;
-    must(sto_session_generate(session, 7, &p, N_GENERATED, drawn, &n, &err), &err);
-    assert_int_equal(n, N_GENERATED);
-    assert_int_equal(sto_session_length(session), N_PROMPT + N_GENERATED);
-    sto_session_truncate(session, N_PROMPT);
+    const struct sto_question q = {.model = model, .prompt = prompt, .n_prompt = N_PROMPT, .n_greedy = N_GENERATED,
+                                   .n_drawn = N_GENERATED};
+    return sto_test_ask(&q, device, params);
 }
 
-static struct answer ask(struct sto_device *device, const struct sto_engine_params *params)
+static void expect_same(const struct sto_answer *a, const struct sto_answer *b, const char *what)
 {
-    struct answer a = {.whole = calloc((size_t)N_PROMPT * n_vocab, sizeof(float)),
-                       .single = calloc((size_t)N_PROMPT * n_vocab, sizeof(float))};
-    struct sto_engine *engine = NULL;
-    struct sto_session *session = NULL;
-    struct sto_error err = {0};
-    const uint64_t before = sto_device_bytes(device);
-    must(sto_engine_create(device, model, params, NULL, &engine, &err), &err);
-    must(sto_session_create(engine, &session, &err), &err);
-    must(sto_session_eval(session, prompt, N_PROMPT, STO_LOGITS_ALL, a.whole, &err), &err);
-    sto_session_truncate(session, 0);
-    for (uint32_t i = 0; i < N_PROMPT; i++)
-        must(sto_session_eval(session, &prompt[i], 1, STO_LOGITS_LAST, a.single + (size_t)i * n_vocab, &err), &err);
-    draw(session, 0.0f, a.greedy);
-    draw(session, 0.9f, a.drawn);
-    sto_engine_get_info(engine, &a.info);
-    sto_session_destroy(session);
-    sto_engine_destroy(engine);
-    assert_int_equal(sto_device_bytes(device), before);
-    return a;
+    const struct sto_question q = {.model = model, .prompt = prompt, .n_prompt = N_PROMPT};
+    sto_test_expect_same(&q, a, b, what);
 }
 
-static void forget(struct answer *a)
-{
-    free(a->whole);
-    free(a->single);
-}
-
-static void expect_same(const struct answer *a, const struct answer *b, const char *what)
-{
-    const size_t bytes = (size_t)N_PROMPT * n_vocab * sizeof(float);
-    if (memcmp(a->whole, b->whole, bytes) != 0)
-        fail_msg("%s: other logits in one batch", what);
-    if (memcmp(a->single, b->single, bytes) != 0)
-        fail_msg("%s: other logits token by token", what);
-    if (memcmp(a->greedy, b->greedy, sizeof a->greedy) != 0 || memcmp(a->drawn, b->drawn, sizeof a->drawn) != 0)
-        fail_msg("%s: other tokens drawn", what);
-}
-
-static void expect_near(const struct answer *a, const struct answer *b, const char *what)
+static void expect_near(const struct sto_answer *a, const struct sto_answer *b, const char *what)
 {
     const size_t n = (size_t)N_PROMPT * n_vocab;
     const double whole = sto_ref_rel_error_f32(b->whole, a->whole, n);
@@ -127,7 +76,7 @@ static void every_mix_is_the_same(void **state)
     static const enum sto_copy_body bodies[] = {STO_COPY_TRANSFER, STO_COPY_QUEUE, STO_COPY_HOST};
     const struct sto_engine_params all = exact(NULL);
     (void)state;
-    struct answer device_alone = ask(devices[0].device, &all);
+    struct sto_answer device_alone = ask(devices[0].device, &all);
     for (uint32_t i = 0; i < N_MIXES; i++) {
         enum sto_lane lanes[MAX_LAYERS], resident[MAX_LAYERS];
         uint32_t n_streamed = 0, n_cpu = 0;
@@ -138,7 +87,7 @@ static void every_mix_is_the_same(void **state)
             n_cpu += lanes[l] == STO_LANE_CPU;
         }
         struct sto_engine_params p = exact(resident);
-        struct answer base = ask(devices[0].device, &p);
+        struct sto_answer base = ask(devices[0].device, &p);
         expect_near(&base, &device_alone, mixes[i]);
         assert_int_equal(base.info.cpu_layers, n_cpu);
         assert_int_equal(base.info.streamed_layers, 0);
@@ -148,18 +97,18 @@ static void every_mix_is_the_same(void **state)
             const uint32_t unmapped = ring == 4; /* the host cannot write to the second device */
             p.ring_slots = ring;
             p.copy = bodies[(i + ring) % (unmapped ? 2 : 3)];
-            struct answer a = ask(devices[unmapped].device, &p);
+            struct sto_answer a = ask(devices[unmapped].device, &p);
             char what[96];
             (void)snprintf(what, sizeof what, "%s, ring of %u, copies by %s", mixes[i], (unsigned)ring,
                            sto_copy_name(p.copy));
             expect_same(&a, &base, what);
             assert_int_equal(a.info.streamed_layers, n_streamed);
             assert_int_equal(a.info.cpu_layers, n_cpu);
-            forget(&a);
+            sto_test_forget(&a);
         }
-        forget(&base);
+        sto_test_forget(&base);
     }
-    forget(&device_alone);
+    sto_test_forget(&device_alone);
 }
 
 static void batches_of_every_size_are_the_same(void **state)
@@ -169,14 +118,14 @@ static void batches_of_every_size_are_the_same(void **state)
     (void)state;
     place("scsdscs", lanes);
     struct sto_engine_params p = exact(lanes);
-    struct answer whole = ask(devices[0].device, &p);
+    struct sto_answer whole = ask(devices[0].device, &p);
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         p.ubatch_tokens = batches[i];
-        struct answer a = ask(devices[0].device, &p);
+        struct sto_answer a = ask(devices[0].device, &p);
         expect_same(&a, &whole, "in smaller batches");
-        forget(&a);
+        sto_test_forget(&a);
     }
-    forget(&whole);
+    sto_test_forget(&whole);
 }
 
 static void every_kv_format_is_near_the_device(void **state)
@@ -189,12 +138,12 @@ static void every_kv_format_is_near_the_device(void **state)
     for (int i = 0; i < 3; i++) {
         struct sto_engine_params p = exact(lanes), all = exact(NULL);
         p.kv_type = all.kv_type = types[i];
-        struct answer a = ask(devices[0].device, &p), b = ask(devices[0].device, &all);
+        struct sto_answer a = ask(devices[0].device, &p), b = ask(devices[0].device, &all);
         const double rel = sto_ref_rel_error_f32(b.whole, a.whole, (size_t)N_PROMPT * n_vocab);
         if (!(rel <= bounds[i]))
             fail_msg("%s: relative error %.2e", sto_type_name(types[i]), rel);
-        forget(&a);
-        forget(&b);
+        sto_test_forget(&a);
+        sto_test_forget(&b);
     }
 }
 
@@ -209,19 +158,19 @@ static void sessions_do_not_meet(void **state)
     (void)state;
     place("csscdcs", lanes);
     const struct sto_engine_params p = exact(lanes);
-    must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
-    must(sto_session_create(engine, &both[0], &err), &err);
-    must(sto_session_create(engine, &both[1], &err), &err);
+    sto_test_must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
+    sto_test_must(sto_session_create(engine, &both[0], &err), &err);
+    sto_test_must(sto_session_create(engine, &both[1], &err), &err);
     for (uint32_t i = 0; i < N_PROMPT; i++) {
         for (uint32_t s = 0; s < 2; s++) {
             const uint32_t token = prompt[s == 0 ? i : N_PROMPT - 1 - i];
-            must(sto_session_eval(both[s], &token, 1, STO_LOGITS_LAST, got + s * (size_t)n_vocab, &err), &err);
+            sto_test_must(sto_session_eval(both[s], &token, 1, STO_LOGITS_LAST, got + s * (size_t)n_vocab, &err), &err);
         }
     }
     sto_session_destroy(both[1]);
-    must(sto_session_create(engine, &alone, &err), &err);
+    sto_test_must(sto_session_create(engine, &alone, &err), &err);
     for (uint32_t i = 0; i < N_PROMPT; i++)
-        must(sto_session_eval(alone, &prompt[i], 1, STO_LOGITS_LAST, expected, &err), &err);
+        sto_test_must(sto_session_eval(alone, &prompt[i], 1, STO_LOGITS_LAST, expected, &err), &err);
     assert_memory_equal(got, expected, n_vocab * sizeof *got);
     assert_memory_not_equal(got + n_vocab, expected, n_vocab * sizeof *got);
     sto_session_destroy(both[0]);
@@ -292,10 +241,10 @@ static void a_pass_that_ends_early_spoils_nothing(void **state)
         struct sto_session *session = NULL;
         uint32_t failures = 0;
         p.copy = bodies[b];
-        must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
-        must(sto_session_create(engine, &session, &err), &err);
-        must(sto_session_eval(session, prompt, 5, STO_LOGITS_NONE, NULL, &err), &err);
-        must(sto_session_eval(session, prompt + 5, 1, STO_LOGITS_LAST, expected, &err), &err);
+        sto_test_must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
+        sto_test_must(sto_session_create(engine, &session, &err), &err);
+        sto_test_must(sto_session_eval(session, prompt, 5, STO_LOGITS_NONE, NULL, &err), &err);
+        sto_test_must(sto_session_eval(session, prompt + 5, 1, STO_LOGITS_LAST, expected, &err), &err);
         for (uint32_t n = 1; n < 100; n++) {
             sto_session_truncate(session, 5);
             failure = VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -308,7 +257,7 @@ static void a_pass_that_ends_early_spoils_nothing(void **state)
             if (status != STO_OK) { /* a copy that is handed over late is no failure */
                 assert_int_equal(sto_session_length(session), 5);
                 failures++;
-                must(sto_session_eval(session, prompt + 5, 1, STO_LOGITS_LAST, got, &err), &err);
+                sto_test_must(sto_session_eval(session, prompt + 5, 1, STO_LOGITS_LAST, got, &err), &err);
             }
             assert_memory_equal(got, expected, n_vocab * sizeof *got);
         }
@@ -336,8 +285,8 @@ static void cancelling_keeps_what_was_drawn(void **state)
     (void)state;
     place("dcscdsc", lanes);
     const struct sto_engine_params p = exact(lanes);
-    must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
-    must(sto_session_create(engine, &session, &err), &err);
+    sto_test_must(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), &err);
+    sto_test_must(sto_session_create(engine, &session, &err), &err);
     const struct sto_generation_params g = {.on_token = cancel_at_once, .user = session};
     assert_int_equal(sto_session_generate(session, 3, &g, 4, drawn, &n, &err), STO_ERR_CANCELLED);
     assert_int_equal(n, 1);
@@ -367,22 +316,22 @@ static void a_file_that_shrinks_is_no_signal(void **state)
         struct sto_device *device = places[i] != NULL ? devices[0].device : NULL;
         place(places[i] != NULL ? places[i] : "c", lanes);
         const struct sto_engine_params p = {.ctx_tokens = 64, .lanes = lanes};
-        must(sto_file_read(path, 1 << 28, &bytes, &size, &err), &err);
+        sto_test_must(sto_file_read(path, 1 << 28, &bytes, &size, &err), &err);
         FILE *f = fopen(copy, "wb");
         assert_non_null(f);
         assert_int_equal(fwrite(bytes, 1, size, f), size);
         assert_int_equal(fclose(f), 0);
         sto_free(bytes);
-        must(sto_model_open(copy, NULL, NULL, &m, &err), &err);
-        must(sto_engine_create(device, m, &p, NULL, &engine, &err), &err);
-        must(sto_generator_create(engine, &generator, &err), &err);
+        sto_test_must(sto_model_open(copy, NULL, NULL, &m, &err), &err);
+        sto_test_must(sto_engine_create(device, m, &p, NULL, &engine, &err), &err);
+        sto_test_must(sto_generator_create(engine, &generator, &err), &err);
         f = fopen(copy, "wb"); /* of 0 bytes now */
         assert_non_null(f);
         assert_int_equal(fclose(f), 0);
         sto_generate_defaults(&g);
         g.prompt = "Hello!";
         g.max_tokens = 4;
-        must(sto_generate(generator, &g, &result, &err), &err);
+        sto_test_must(sto_generate(generator, &g, &result, &err), &err);
         assert_true(result.n_tokens > 0);
         assert_int_not_equal(sto_engine_create(device, m, &p, NULL, &late, &err), STO_OK);
         assert_non_null(strstr(err.message, copy));
@@ -411,18 +360,13 @@ static void a_lane_that_is_none_is_refused(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
     const struct sto_synth shape = {.arch = "qwen3", .n_vocab = 400, .n_embd = 128, .n_layers = N_LAYERS, .n_ff = 256,
                                     .n_heads = 4, .n_kv_heads = 2, .head_dim = 32, .n_ctx = 128, .rope_base = 10000.0f,
                                     .tied = false, .type = STO_TYPE_Q8_0, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F32, .seed = 23};
-    struct sto_error err = {0};
-    (void)snprintf(path, sizeof path, "%s/strato-mixed-%llx.gguf", tmp != NULL ? tmp : "/tmp",
-                   (unsigned long long)sto_wall_seed());
-    if (sto_synth_write(&shape, path, &err) != STO_OK || sto_model_open(path, NULL, NULL, &model, &err) != STO_OK) {
-        print_error("%s\n", err.message);
+    model = sto_test_synth_model(&shape, "mixed", path, sizeof path);
+    if (model == NULL)
         return -1;
-    }
     n_vocab = sto_model_n_vocab(model);
     for (uint32_t i = 0; i < N_PROMPT; i++)
         prompt[i] = (i * 37 + 11) % n_vocab;

@@ -5,13 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "runtime/base/mem.h"
-#include "runtime/base/os.h"
 #include "runtime/probe.h"
 #include "runtime/simulation.h"
 #include "runtime/vk/device.h"
@@ -173,18 +170,12 @@ static void probing_finds_the_figures(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
     const struct sto_synth shape = {.arch = "qwen3", .n_vocab = 300, .n_embd = 512, .n_layers = N_LAYERS, .n_ff = 1536,
                                     .n_heads = 8, .n_kv_heads = 2, .head_dim = 64, .n_ctx = 256, .rope_base = 10000.0f,
                                     .tied = false, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F16, .seed = 5};
-    struct sto_error err = {0};
-    (void)snprintf(path, sizeof path, "%s/strato-simulated-%llx.gguf", tmp != NULL ? tmp : "/tmp",
-                   (unsigned long long)sto_wall_seed());
-    if (sto_synth_write(&shape, path, &err) == STO_OK && sto_model_open(path, NULL, NULL, &model, &err) == STO_OK)
-        return 0;
-    print_error("%s\n", err.message);
-    return -1;
+    model = sto_test_synth_model(&shape, "simulated", path, sizeof path);
+    return model != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state)

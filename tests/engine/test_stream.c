@@ -219,13 +219,10 @@ static int set_up(void **state)
                                     .n_heads = 8, .n_kv_heads = 2, .head_dim = 64, .n_ctx = 256, .rope_base = 10000.0f,
                                     .tied = true, .type = STO_TYPE_F16, .embd_type = STO_TYPE_F16,
                                     .rich_type = STO_TYPE_F32, .seed = 5};
-    struct sto_error err = {0};
-    (void)snprintf(path, sizeof path, "%s/strato-stream-%llx.gguf", tmp != NULL ? tmp : "/tmp", id);
-    (void)snprintf(trace_path, sizeof trace_path, "%s/strato-stream-%llx.json", tmp != NULL ? tmp : "/tmp", id);
-    if (sto_synth_write(&shape, path, &err) != STO_OK || sto_model_open(path, NULL, NULL, &model, &err) != STO_OK) {
-        print_error("%s\n", err.message);
+    model = sto_test_synth_model(&shape, "stream", path, sizeof path);
+    if (model == NULL)
         return -1;
-    }
+    (void)snprintf(trace_path, sizeof trace_path, "%s/strato-stream-%llx.json", tmp != NULL ? tmp : "/tmp", id);
     for (uint32_t i = 0; i < N_PROMPT; i++)
         prompt[i] = (i * 37 + 11) % 300;
     sto_test_device_open(&device, NULL);
