@@ -96,7 +96,7 @@ enum sto_math {
 
 struct sto_simulation;
 struct sto_device_params {
-    const char *name;       /* NULL: the best; "0", "1": index; else part of the device's name, any case */
+    const char *name;       /* NULL, "best"; "0", "1": index; else part of the device's name, any case */
     bool validation;        /* Vulkan validation layers with synchronisation checks; errors reach the log  */
     const char *cache_dir;  /* where pipelines and what was found out about kernels are kept; NULL: the user's
                                cache folder; "": nowhere, and then kernels are not tested either            */

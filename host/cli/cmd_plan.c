@@ -4,6 +4,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/plan.h"
+#include "host/cli/stack.h"
 #include "host/cli/term.h"
 #include "models/shape.h"
 #include "runtime/base/mem.h"
@@ -94,6 +95,9 @@ static enum sto_status report(const struct sto_options *o, const struct sto_mode
         status = sto_plan_print_json(&r, err);
     else if (status == STO_OK)
         sto_plan_print(&r);
+    if (status == STO_OK && !o->own.json && device != NULL && sto_stack_prefers_processor(o, device, model))
+        (void)puts("\nVulkan has no GPU here: strato run computes on the processor alone, unless --device or --vram is "
+                   "given");
     sto_model_plan_free(&plan);
     return status;
 }

@@ -135,7 +135,7 @@ static enum sto_status reset(const struct sto_options *options, struct sto_error
     char path[1024];
     enum sto_status status = sto_devices_list(&list, &n, err);
     if (status == STO_OK)
-        status = sto_device_find(list, n, options->common.device, &index, err);
+        status = sto_device_find(list, n, sto_options_device_name(options), &index, err);
     if (status == STO_OK)
         status = sto_device_plan_make(&list[index], &plan_options, &plan, err);
     if (status == STO_OK)

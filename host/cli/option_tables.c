@@ -37,8 +37,8 @@ static const struct sto_option sto_common_table_lines[] = {
 TABLE(sto_common_table, "General");
 
 static const struct sto_option sto_engine_table_lines[] = {
-    {"--device", NULL, "N|NAME", "the device, by index or part of its name; see strato devices", STO_OPTION_TEXT,
-     AT(common.device)},
+    {"--device", NULL, "N|NAME", "a device by index or part of its name, or best; default: STRATO_DEVICE (environment)",
+     STO_OPTION_TEXT, AT(common.device)},
     {"--vram", NULL, "SIZE", "budget of device memory, such as 6G; default: what is free", STO_OPTION_SIZE,
      AT(common.vram_bytes), RANGE(1, 0x1p63)},
     {"--ram", NULL, "SIZE", "budget of host memory", STO_OPTION_SIZE, AT(common.ram_bytes), RANGE(1, 0x1p63)},

@@ -386,10 +386,16 @@ void sto_options_sampling(struct sto_options *options)
     p->seed = options->common.seed;
 }
 
+const char *sto_options_device_name(const struct sto_options *options)
+{
+    const char *name = options->common.device != NULL ? options->common.device : getenv("STRATO_DEVICE");
+    return name != NULL && name[0] != '\0' ? name : NULL;
+}
+
 void sto_options_device(const struct sto_options *options, struct sto_device_params *params)
 {
     *params = (struct sto_device_params){
-        .name = options->common.device,
+        .name = sto_options_device_name(options),
         .validation = options->common.validation,
         .subgroup_size = options->common.subgroup_size,
         .no_f16 = options->common.no_f16,

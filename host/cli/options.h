@@ -161,6 +161,8 @@ enum sto_status sto_options_parse(const struct sto_option_table *const *tables, 
 
 /* Points params.biases at the list that was given, and params.seed at --seed or a fresh one; call once parsed. */
 void sto_options_sampling(struct sto_options *options);
+/* --device, else the environment's STRATO_DEVICE where it is not empty, else NULL: the best one. */
+const char *sto_options_device_name(const struct sto_options *options);
 void sto_options_device(const struct sto_options *options, struct sto_device_params *params);
 /* All but the lanes of --place, which take a model: sto_stack_create_engine. */
 void sto_options_engine(const struct sto_options *options, struct sto_engine_params *params);

@@ -160,14 +160,9 @@ static enum sto_status choose_sizes(struct batch_run *r, struct sto_engine_param
 
 static enum sto_status open_engine(struct batch_run *r, struct sto_error *err)
 {
-    const struct sto_callbacks callbacks = sto_term_callbacks();
-    struct sto_device_params device;
     struct sto_engine_params params;
-    enum sto_status status = STO_OK;
-    sto_options_device(r->options, &device);
     sto_options_engine(r->options, &params);
-    if (sto_stack_needs_device(r->options))
-        status = sto_device_open(&device, &callbacks, &r->stack.device, err);
+    enum sto_status status = sto_stack_open_device(&r->stack, r->options, err);
     if (status == STO_OK)
         status = choose_sizes(r, &params, err);
     return status == STO_OK ? sto_stack_create_engine(&r->stack, r->options, &params, err) : status;

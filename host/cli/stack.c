@@ -8,6 +8,7 @@
 #include "host/cli/place.h"
 #include "host/cli/plan.h"
 #include "host/cli/term.h"
+#include "models/model.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 
@@ -59,6 +60,67 @@ static void name_what_computes(struct sto_stack *stack)
         (void)snprintf(stack->both, sizeof stack->both, "%s and %s", sto_device_name(stack->device), stack->processor);
 }
 
+/* ---- the processor by default ---- */
+
+static bool needs_device(const char *place)
+{
+    return place == NULL || sto_place_needs_device(place);
+}
+
+/* Whether an option or the environment says something that only a device can do. */
+static bool speaks_of_device(const struct sto_options *o)
+{
+    return sto_options_device_name(o) != NULL || o->common.vram_bytes != 0 || o->common.ram_bytes != 0 ||
+           o->common.ring != 0 || o->common.copy != STO_COPY_AUTO || o->common.sim != NULL || o->common.validation ||
+           o->common.no_f16 || o->common.no_int_dot || o->common.no_self_test || o->common.subgroup_size != 0 ||
+           o->own.shape != NULL || o->own.sweep == STO_SWEEP_VRAM;
+}
+
+/* The processor reads all weights into memory; a larger model is better off with what a plan makes of it. */
+static bool fits_main_memory(const struct sto_model *model)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < model->n_weights; i++)
+        bytes += model->weights[i].bytes;
+    return sto_ram_bytes() == 0 || bytes <= sto_ram_bytes() / 4 * 3;
+}
+
+bool sto_stack_prefers_processor(const struct sto_options *options, const struct sto_device *device,
+                                 const struct sto_model *model)
+{
+    return options->common.place == NULL && !speaks_of_device(options) &&
+           sto_device_get_snapshot(device)->kind == STO_DEVICE_CPU && fits_main_memory(model);
+}
+
+static void settle_place(struct sto_stack *stack, const struct sto_options *options)
+{
+    if (stack->place == NULL)
+        stack->place = options->common.place;
+    if (stack->device != NULL && sto_stack_prefers_processor(options, stack->device, stack->model))
+        stack->place = "cpu";
+}
+
+enum sto_status sto_stack_open_device(struct sto_stack *stack, const struct sto_options *options, struct sto_error *err)
+{
+    const struct sto_callbacks callbacks = sto_term_callbacks();
+    struct sto_device_params params;
+    sto_options_device(options, &params);
+    stack->place = options->common.place;
+    if (!needs_device(stack->place))
+        return STO_OK;
+    const enum sto_status status = sto_device_open(&params, &callbacks, &stack->device, err);
+    if (status != STO_OK)
+        return status;
+    settle_place(stack, options);
+    if (!needs_device(stack->place)) {
+        sto_print_message(STO_LOG_INFO, "Vulkan has no GPU here, only a driver for the processor, which computes by "
+                                        "itself faster; --device 0 would use the driver");
+        sto_device_close(stack->device);
+        stack->device = NULL;
+    }
+    return STO_OK;
+}
+
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err)
 {
@@ -68,15 +130,16 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
     enum sto_lane *lanes = NULL;
     bool planned = false;
     enum sto_status status = STO_OK;
-    if (options->common.sim != NULL && !sto_stack_needs_device(options))
+    settle_place(stack, options);
+    if (options->common.sim != NULL && !needs_device(stack->place))
         status = sto_fail(err, STO_ERR_USAGE, "--sim: a card is simulated, and with --place cpu there is none");
-    if (status == STO_OK && options->common.place != NULL)
-        status = sto_parse_place(options->common.place, sto_model_n_layers(stack->model), &lanes, err);
+    if (status == STO_OK && stack->place != NULL)
+        status = sto_parse_place(stack->place, sto_model_n_layers(stack->model), &lanes, err);
     with_lanes.lanes = lanes;
-    if (status == STO_OK && options->common.place == NULL && stack->device != NULL)
+    if (status == STO_OK && stack->place == NULL)
         status = sto_cli_plan_engine(options, stack->device, stack->model, &with_lanes, &plan, &planned, err);
     if (status == STO_OK)
-        status = sto_engine_create(sto_stack_needs_device(options) ? stack->device : NULL, stack->model, &with_lanes,
+        status = sto_engine_create(needs_device(stack->place) ? stack->device : NULL, stack->model, &with_lanes,
                                    &callbacks, &stack->engine, err);
     if (planned)
         sto_model_plan_free(&plan);
@@ -86,14 +149,9 @@ enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct st
         return status;
     sto_engine_get_info(stack->engine, &stack->info);
     name_what_computes(stack);
-    if (stack->info.streamed_layers + stack->info.cpu_layers > 0 && options->common.place == NULL)
+    if (stack->info.streamed_layers + stack->info.cpu_layers > 0 && stack->place == NULL)
         say_what_does_not_fit(stack);
     return STO_OK;
-}
-
-bool sto_stack_needs_device(const struct sto_options *options)
-{
-    return options->common.place == NULL || sto_place_needs_device(options->common.place);
 }
 
 const char *sto_stack_device(const struct sto_stack *stack)
@@ -114,21 +172,18 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
                                struct sto_error *err)
 {
     const struct sto_callbacks callbacks = sto_term_callbacks();
-    struct sto_device_params device_params = {0};
     struct sto_engine_params engine_params = {0};
     const char *path = NULL;
     enum sto_status status;
     *stack = (struct sto_stack){0};
     if ((status = sto_cli_model(options, &path, err)) != STO_OK)
         return status;
-    sto_options_device(options, &device_params);
     sto_options_engine(options, &engine_params);
     if ((status = sto_model_open(path, NULL, &callbacks, &stack->model, err)) != STO_OK)
         goto fail;
     if (change != NULL)
         change(options, stack->model, &engine_params);
-    if (sto_stack_needs_device(options) &&
-        (status = sto_device_open(&device_params, &callbacks, &stack->device, err)) != STO_OK)
+    if ((status = sto_stack_open_device(stack, options, err)) != STO_OK)
         goto fail;
     if ((status = sto_stack_create_engine(stack, options, &engine_params, err)) != STO_OK)
         goto fail;

@@ -11,6 +11,7 @@ struct sto_stack {
     struct sto_model *model;
     struct sto_engine *engine;
     struct sto_engine_info info;
+    const char *place;  /* --place; "cpu" where nobody asked and Vulkan has no GPU */
     char processor[48]; /* "the processor (avx2, 4 threads)", when layers are on it */
     char both[320];     /* sto_stack_device, when others are on the device      */
 };
@@ -26,8 +27,14 @@ enum sto_status sto_stack_open(struct sto_stack *stack, const struct sto_options
  * stack->engine and stack->info. */
 enum sto_status sto_stack_create_engine(struct sto_stack *stack, const struct sto_options *options,
                                         const struct sto_engine_params *params, struct sto_error *err);
-/* False: all layers are asked for on the processor. */
-bool sto_stack_needs_device(const struct sto_options *options);
+/* The device, unless all layers are asked for on the processor, or belong there by default: Vulkan finds nothing but a
+ * driver that computes on the processor, which the cpu lane does faster, and no option speaks of a device. NULL then.
+ * For commands that open the model themselves; sets stack->device and stack->place. */
+enum sto_status sto_stack_open_device(struct sto_stack *stack, const struct sto_options *options,
+                                      struct sto_error *err);
+/* Whether they belong there by default, with this device (not NULL). */
+bool sto_stack_prefers_processor(const struct sto_options *options, const struct sto_device *device,
+                                 const struct sto_model *model);
 /* What computes, for people: the device's name, or "the processor (avx2, 4 threads)", or both. Lives as long as the
  * stack. */
 const char *sto_stack_device(const struct sto_stack *stack);

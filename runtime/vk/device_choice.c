@@ -62,7 +62,7 @@ enum sto_status sto_device_find(const struct sto_device_snapshot *list, uint32_t
 {
     char names[700];
     list_names(list, n, names, sizeof names);
-    if (name == NULL) {
+    if (name == NULL || strcmp(name, "best") == 0) {
         *out = sto_device_choose(list, n);
         if (*out < n)
             return STO_OK;

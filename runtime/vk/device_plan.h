@@ -72,8 +72,8 @@ void sto_device_plan_choose(const struct sto_device_snapshot *snapshot, struct s
 /* Which of n devices is best (index), by kind, then memory; n if none is usable. CPU drivers come last. */
 uint32_t sto_device_choose(const struct sto_device_snapshot *snapshots, uint32_t n);
 
-/* The index of the device that a person asks for: NULL the best, digits an index, else a part of a name in any case (of
- * several the best). STO_ERR_NO_DEVICE lists what there is. n >= 1. */
+/* The index of the device that a person asks for: NULL or "best" the best, digits an index, else a part of a name in
+ * any case (of several the best). STO_ERR_NO_DEVICE lists what there is. n >= 1. */
 enum sto_status sto_device_find(const struct sto_device_snapshot *snapshots, uint32_t n, const char *name,
                                 uint32_t *index, struct sto_error *err);
 

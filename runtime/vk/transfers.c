@@ -94,7 +94,18 @@ enum sto_status sto_transfers_record(struct sto_transfers *t, uint32_t i, const 
     const VkCommandBuffer cmd = t->buffers[i];
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                             .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
+    /* Behind the copies before: where a use was given up (a pass that failed), the host has signalled in its stead,
+     * which says nothing of the copy that filled the slot for it. */
+    const VkMemoryBarrier2 behind = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+                                     .srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+                                     .srcAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT,
+                                     .dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT,
+                                     .dstAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT};
+    const VkDependencyInfo dependency = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO, .memoryBarrierCount = 1, .pMemoryBarriers = &behind};
     VkResult result = device->vk.vkBeginCommandBuffer(cmd, &begin);
+    if (result == VK_SUCCESS)
+        device->vk.vkCmdPipelineBarrier2(cmd, &dependency);
     for (uint32_t c = 0; c < n_copies && result == VK_SUCCESS; c++) {
         const struct sto_transfer_copy *copy = &copies[c];
         uint64_t dst_base, src_base;

@@ -305,6 +305,29 @@ def the_processor_alone_says_the_same_without_any_driver():
     expect_error(strato("run", DEMO, "-p", "x", "--place", "resident:0,cpu:1", env=without), 4)
 
 
+@test
+def without_a_gpu_the_processor_is_the_default():
+    kinds = [d["kind"] for d in json.loads(good("devices", "--json").out)]
+    asked, own = ["-p", "Tell me a story.", "--temp", "0", "-n", "8"], environment(STRATO_DEVICE=None)
+    default = run_json(*asked, env=own)
+    on_cpu = "processor" in default["device"] and default["memory"]["device_peak_bytes"] == 0
+    check(on_cpu == (set(kinds) == {"cpu"}), "on %s, with devices %s" % (default["device"], kinds))
+    check(run_json(*asked, env=environment(STRATO_DEVICE=""))["device"] == default["device"], "an empty name is one")
+    for words in (["--device", "0"], ["--device", "best"], ["--vram", "256M"], ["--place", "resident"]):
+        check(run_json(*asked, *words, env=own)["memory"]["device_peak_bytes"] > 0, "%s is not on the device" % words)
+    expect_error(strato("run", DEMO, "-p", "x", env=environment(STRATO_DEVICE="voodoo")), 4, "voodoo")
+    check(run_json(*asked, "--device", "0", env=environment(STRATO_DEVICE="voodoo"))["tokens"], "an option does not win")
+    if set(kinds) != {"cpu"}:
+        return
+    told = good("run", DEMO, *asked, "-v", env=own).err.decode()
+    check("--device 0" in told and "all layers on the processor" in told, "nothing is said of it: %s" % told)
+    out = path("on-the-processor.jsonl")
+    batch = good("run", DEMO, "--batch-file", write("one.txt", b"What is 2 + 2?\n"), "-o", out, "-n", "4", env=own)
+    check(b"1 of 1 prompts" in batch.err and os.path.getsize(out) > 0, "a batch does not run there", batch)
+    row = json.loads(good("bench", DEMO, "-p", "8", "-n", "0", "-r", "1", "-o", "json", "--no-hash", env=own).out)[0]
+    check(row["backends"] == "CPU", "the bench says %s" % row["backends"])
+
+
 # ---- streaming and stopping ----
 
 @test

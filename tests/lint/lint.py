@@ -26,7 +26,7 @@ BANNED = {
     r"\b(malloc|calloc|realloc|free|strdup)\s*\(": ("runtime/base/", "tests/", "examples/"),
     r"\b(fopen|open|mmap|pthread_\w+|nanosleep|usleep|fork|CreateFile\w*)\s*\(":
         ("runtime/base/", "tests/", "examples/"),
-    r"\bgetenv\s*\(": ("runtime/base/", "host/cli/term.c", "tests/"),
+    r"\bgetenv\s*\(": ("runtime/base/", "host/cli/term.c", "host/cli/options.c", "tests/"),
     r"\b(abort|exit|_Exit|signal|sigaction)\s*\(": ("runtime/base/", "host/cli/", "tests/", "examples/"),
     r"\b(printf|puts|putchar|fprintf|perror)\s*\(": ("host/cli/", "tests/", "bench/", "examples/"),
     r"^\s*typedef\s+(struct|enum|union)\b[^(]*$": ("runtime/base/os_",),

@@ -464,7 +464,8 @@ static void the_best_device_is_chosen(void **state)
         const char *name;
         uint32_t index; /* N: none */
     } cases[] = {{NULL, 3}, {"0", 0}, {"2", 2}, {"4", 4}, {"5", N}, {"99999999999999999999", N}, {"geforce", 2},
-                 {"XE GRAPH", 1}, {"radv", 3}, {"(", 3}, {"voodoo", N}, {"", N}, {"-1", N}, {"1x", N}};
+                 {"XE GRAPH", 1}, {"radv", 3}, {"(", 3}, {"voodoo", N}, {"", N}, {"-1", N}, {"1x", N},
+                 {"best", 3}, {"bes", N}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t index = 77;
         const enum sto_status status = sto_device_find(s, N, cases[i].name, &index, &err);
