@@ -86,7 +86,7 @@ def a_peer_is_measured_in_turns():
         assert "| model | tg16 | 2 | 8.5 | 2.5 | 3.50 | 3.00 | 4.00 |" in done.stdout, done.stdout
         lines = Path(log).read_text(encoding="utf-8").splitlines()
         assert [line.split()[0] for line in lines] == ["strato", "llama-bench", "llama-bench", "strato"], lines
-        assert lines[0].startswith("strato bench a/model.gguf --no-hash -p 64 -n 16 -r 1"), lines
+        assert lines[0].startswith("strato bench a/model.gguf --no-hash --device best -p 64 -n 16 -r 1"), lines
         assert lines[1].startswith("llama-bench -ngl 99 -m a/model.gguf -p 64 -n 16 -r 1"), lines
         # a third round is added to what the folder holds: a median of three
         command(TOP / "bench/peer", *programs, "--rounds", "1", "-o", out, "a/model.gguf")
