@@ -10,7 +10,7 @@ set(STRATO_SPIRV_DIR ${PROJECT_BINARY_DIR}/generated/spirv)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${STRATO_KERNEL_LIST})
 file(MAKE_DIRECTORY ${STRATO_SPIRV_DIR})
 
-set(_known_needs f16 int_dot coopmat)
+set(_known_needs f16 int_dot coopmat coopmat_i8 coopmat_i8_k16)
 set(_known_weights F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4)
 
 # Compiles one kernel: name, source, glslang's -D arguments. Appends the C file to STRATO_KERNEL_SOURCES.
@@ -91,7 +91,7 @@ foreach(_line IN LISTS _lines)
       string(TOUPPER ${_need} _upper)
       string(APPEND _mask " | STO_NEEDS_${_upper}")
       list(APPEND _defines -DNEEDS_${_upper}=1)
-      if(_need STREQUAL "coopmat" AND NOT STRATO_GLSL_COOPMAT)
+      if(_need MATCHES "^coopmat" AND NOT STRATO_GLSL_COOPMAT)
         set(_built 0)
       endif()
     endforeach()

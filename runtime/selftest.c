@@ -144,7 +144,7 @@ static enum sto_status test_answers(struct run *r, struct sto_error *err)
 
 static bool is_specialised(enum sto_kernel kernel)
 {
-    return kernel < STO_KERNEL_COUNT && (sto_kernel_get(kernel)->needs & (STO_NEEDS_F16 | STO_NEEDS_COOPMAT)) != 0;
+    return kernel < STO_KERNEL_COUNT && (sto_kernel_get(kernel)->needs & (STO_NEEDS_F16 | STO_NEEDS_ANY_COOPMAT)) != 0;
 }
 
 /* *ratio: time over the rival's; stays 0 where nothing could be measured, which is no failure. */
@@ -167,6 +167,16 @@ static enum sto_status race(struct run *r, struct sto_variants *v, enum sto_kern
     return status == STO_ERR_DEVICE_LOST ? status : STO_OK;
 }
 
+/* A kernel of special hardware for many columns against what would take its place. */
+static enum sto_status race_rival(struct run *r, struct sto_variants *v, enum sto_kernel kernel, struct sto_error *err)
+{
+    if (!is_specialised(kernel) || r->findings->kernels[kernel].slowness > 0)
+        return STO_OK;
+    struct sto_kernel_finding *f = &r->findings->kernels[kernel];
+    f->rival = sto_findings_rival(sto_device_get_snapshot(r->test->device), r->test->ops->plan, kernel);
+    return race(r, v, kernel, f->rival, true, &f->slowness, err);
+}
+
 /* 8-bit activations against float products, once their kernels are known to be right. */
 static enum sto_status race_q8(struct run *r, struct sto_variants *v, uint32_t type, struct sto_error *err)
 {
@@ -187,21 +197,19 @@ static enum sto_status race_q8(struct run *r, struct sto_variants *v, uint32_t t
         status = race(r, v, few, sto_op_matmul_kernel(r->test->ops, (enum sto_type)type, 1, false), false,
                       &r->findings->q8[type].few, err);
     if (status == STO_OK && right)
-        status = race(r, v, many, sto_op_matmul_kernel(r->test->ops, (enum sto_type)type, MANY_COLUMNS, false), true,
-                      &r->findings->q8[type].many, err);
+        status = race_rival(r, v, many, err);
+    if (status == STO_OK && right)
+        status = race(r, v, sto_findings_faster(r->findings, many),
+                      sto_findings_faster(r->findings, sto_op_matmul_kernel(r->test->ops, (enum sto_type)type,
+                                                                            MANY_COLUMNS, false)),
+                      true, &r->findings->q8[type].many, err);
     return status;
 }
 
 static enum sto_status race_type(struct run *r, struct sto_variants *v, uint32_t type, struct sto_error *err)
 {
-    const struct sto_device_plan *plan = r->test->ops->plan;
     const enum sto_kernel kernel = sto_op_matmul_kernel(r->test->ops, (enum sto_type)type, MANY_COLUMNS, false);
-    enum sto_status status = STO_OK;
-    if (is_specialised(kernel) && !(r->findings->kernels[kernel].slowness > 0)) {
-        struct sto_kernel_finding *f = &r->findings->kernels[kernel];
-        f->rival = sto_findings_rival(sto_device_get_snapshot(r->test->device), plan, kernel);
-        status = race(r, v, kernel, f->rival, true, &f->slowness, err);
-    }
+    const enum sto_status status = race_rival(r, v, kernel, err);
     return status == STO_OK && r->test->ops->math == STO_MATH_AUTO ? race_q8(r, v, type, err) : status;
 }
 

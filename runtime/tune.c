@@ -254,15 +254,18 @@ static enum sto_status race_rival(struct search *s, enum sto_kernel kernel, stru
 static enum sto_status race_format(struct search *s, uint32_t type, struct sto_error *err)
 {
     const struct sto_device_plan *p = sto_device_get_plan(s->device);
-    const enum sto_kernel float_many =
-        p->f16_by_default && p->matmul_f16[type] < STO_KERNEL_COUNT ? p->matmul_f16[type] : p->matmul[type];
     enum sto_status status = race_rival(s, p->matvec[type], err);
     if (status == STO_OK && p->f16_by_default)
         status = race_rival(s, p->matmul_f16[type], err);
-    const enum sto_kernel few = p->matvec_q8[type], many = p->matmul_q8[type];
+    if (status == STO_OK)
+        status = race_rival(s, p->matmul_q8[type], err);
+    const enum sto_kernel few = p->matvec_q8[type], many = sto_findings_faster(s->findings, p->matmul_q8[type]);
+    const enum sto_kernel float_many = sto_findings_faster(
+        s->findings,
+        p->f16_by_default && p->matmul_f16[type] < STO_KERNEL_COUNT ? p->matmul_f16[type] : p->matmul[type]);
     if (status == STO_OK && few < STO_KERNEL_COUNT && s->wanted[few])
         status = race(s, few, p->matvec[type], false, &s->findings->q8[type].few, err);
-    if (status == STO_OK && many < STO_KERNEL_COUNT && s->wanted[many])
+    if (status == STO_OK && many < STO_KERNEL_COUNT && s->wanted[p->matmul_q8[type]])
         status = race(s, many, float_many, true, &s->findings->q8[type].many, err);
     return status;
 }

@@ -337,7 +337,7 @@ static enum sto_status report_forms(struct sto_device *device, enum sto_kernel k
     if (strcmp(info->source, "attn_prefill_coopmat.comp") == 0)
         return report_heads(device, kernel, json, quiet, err);
     enum sto_status status = report_kernel(device, kernel, NULL, info->name, json, quiet, err);
-    if (strcmp(info->source, "matmul_coopmat.comp") == 0) {
+    if (strncmp(info->source, "matmul_coopmat", strlen("matmul_coopmat")) == 0) {
         const enum sto_status shared = report_shared(device, kernel, json, quiet, err);
         return status == STO_OK ? shared : status;
     }

@@ -1,7 +1,7 @@
 /* y = x W^T: which kernel, in how many dispatches, over what ranges.
  *
  *   n <= 8 columns, or deterministic    matvec*.comp   a column's sums in one order, few columns at a time
- *   more                                matmul*.comp   tiles; matmul_coopmat.comp on matrix units, where subgroups
+ *   more                                matmul*.comp   tiles; matmul_coopmat*.comp on matrix units, where subgroups
  *                                                      share n_in when there are few tiles
  *   any, on CPU drivers                 matrows.comp   a column's sums in one order, any number of columns
  *
@@ -375,7 +375,7 @@ static bool is_matrows(enum sto_kernel kernel)
 
 static bool is_coopmat(enum sto_kernel kernel)
 {
-    return (sto_kernel_get(kernel)->needs & STO_NEEDS_COOPMAT) != 0;
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_ANY_COOPMAT) != 0;
 }
 
 static void coopmat_tile(const struct sto_tuning *t, uint32_t *rows, uint32_t *cols)

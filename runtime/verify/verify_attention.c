@@ -473,7 +473,7 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
     for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
         c = matrix_units(2 * ratios[i], 2, 64);
         if (forms)
-            c.sums = sto_verify_plan(v)->coopmat.m * 64 / sto_verify_plan(v)->subgroup_size;
+            c.sums = sto_verify_plan(v)->coopmat.size.m * 64 / sto_verify_plan(v)->subgroup_size;
         c.columns = consecutive(33, 139);
         c.columns.room = 35;
         attention_case(v, type, &c);

@@ -251,7 +251,7 @@ static bool is_vector(enum sto_kernel kernel)
 }
 static bool is_coopmat(enum sto_kernel kernel)
 {
-    return (sto_kernel_get(kernel)->needs & STO_NEEDS_COOPMAT) != 0;
+    return (sto_kernel_get(kernel)->needs & STO_NEEDS_ANY_COOPMAT) != 0;
 }
 static bool is_q8(enum sto_kernel kernel)
 {
@@ -621,7 +621,8 @@ static void run_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
         product_case(v, kernel, (struct operands){.n_out = n_outs[i], .n_in = row_length(type, i), .n_cols = n_cols[i],
                                                   .has_bias = i % 2 != 0, .accumulate = i >= 2});
     split_case(v, kernel, 9);
-    rounding_case(v, kernel);
+    if (data_of(kernel) == STO_VERIFY_F16)
+        rounding_case(v, kernel);
     if (type == STO_TYPE_F32 || type == STO_TYPE_Q4_0 || type == STO_TYPE_Q2_K) {
         coopmat_tile_case(v, kernel, 1, 1, 17);
         coopmat_tile_case(v, kernel, 1, 2, 33);
@@ -750,6 +751,7 @@ const struct sto_verify_source sto_verify_mat[] = {
     {.source = "matmul.comp", .run = run_tiles, .quick = quick_product},
     {.source = "matmul_q8.comp", .run = run_tiles, .quick = quick_product},
     {.source = "matmul_coopmat.comp", .run = run_coopmat, .quick = quick_product},
+    {.source = "matmul_coopmat_q8.comp", .run = run_coopmat, .quick = quick_product},
     {.source = "matrows.comp", .run = run_rows, .quick = quick_product},
     {.source = "matrows_q8.comp", .run = run_rows, .quick = quick_product},
     {.source = NULL},

@@ -171,27 +171,36 @@ static enum sto_status choose_subgroup(const struct sto_device_snapshot *s, uint
 
 /* ---- cooperative matrices ---- */
 
-/* The largest size that multiplies f16 by f16 and adds in f32 within a subgroup, of those that the kernels can use: K
- * divides their 32 elements, loads of 16 bytes are aligned. All zero when there is none. */
-static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_device_plan *p)
-{
-    enum { FLOAT16 = 0, FLOAT32 = 1, SCOPE_SUBGROUP = 3 }; /* VkComponentTypeKHR, VkScopeKHR */
+enum { FLOAT16 = 0, FLOAT32 = 1, SINT8 = 3, SINT32 = 5, SCOPE_SUBGROUP = 3 }; /* VkComponentTypeKHR, VkScopeKHR */
 
+/* The largest size that multiplies such types within a subgroup, of those that the kernels can use: K divides their 32
+ * elements and is at most max_k, loads of 16 bytes are aligned. All zero when there is none. */
+static struct sto_matrix_size find_matrix(const struct sto_device_snapshot *s, uint32_t type, uint32_t sum_type,
+                                          uint32_t max_k)
+{
+    struct sto_matrix_size best = {0};
     for (uint32_t i = 0; i < s->n_coopmat_shapes; i++) {
         const uint32_t m = s->coopmat_shapes[i].m, n = s->coopmat_shapes[i].n, k = s->coopmat_shapes[i].k;
-        const bool types = s->coopmat_shapes[i].a_type == FLOAT16 && s->coopmat_shapes[i].b_type == FLOAT16 &&
-                           s->coopmat_shapes[i].c_type == FLOAT32 && s->coopmat_shapes[i].result_type == FLOAT32;
-        const bool sizes = m > 0 && m <= 64 && n > 0 && n <= 64 && (k == 8 || k == 16 || k == 32);
+        const bool types = s->coopmat_shapes[i].a_type == type && s->coopmat_shapes[i].b_type == type &&
+                           s->coopmat_shapes[i].c_type == sum_type && s->coopmat_shapes[i].result_type == sum_type;
+        const bool sizes = m > 0 && m <= 64 && n > 0 && n <= 64 && (k == 8 || k == 16 || k == 32) && k <= max_k;
         if (types && sizes && s->coopmat_shapes[i].scope == SCOPE_SUBGROUP && !s->coopmat_shapes[i].saturating &&
-            m * n * k > p->coopmat.m * p->coopmat.n * p->coopmat.k) {
-            p->coopmat.m = m;
-            p->coopmat.n = n;
-            p->coopmat.k = k;
-        }
+            m * n * k > best.m * best.n * best.k)
+            best = (struct sto_matrix_size){m, n, k};
     }
+    return best;
+}
+
+static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_device_plan *p)
+{
+    if (p->use_f16)
+        p->coopmat.size = find_matrix(s, FLOAT16, FLOAT32, 32);
+    p->coopmat.int8 = find_matrix(s, SINT8, SINT32, 32);
+    p->coopmat.int8_k16 = find_matrix(s, SINT8, SINT32, 16);
+    p->use_coopmat = p->coopmat.size.m > 0 || p->coopmat.int8.m > 0;
     const bool large = s->vendor_id == VENDOR_AMD || s->vendor_id == VENDOR_NVIDIA; /* 256 registers of an invocation */
     const bool thrice = s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU; /* keeps what loops carry 3 times */
-    if (p->coopmat.m > 0) {
+    if (p->use_coopmat) {
         p->coopmat.product_sums = large ? 128 : 32;
         p->coopmat.attention_sums = large ? 128 : thrice ? 0 : 64;
     }
@@ -203,7 +212,9 @@ static bool is_usable(const struct sto_device_plan *p, const struct sto_kernel_i
 {
     return info->spirv != NULL && ((info->needs & STO_NEEDS_F16) == 0 || p->use_f16) &&
            ((info->needs & STO_NEEDS_INT_DOT) == 0 || p->use_int_dot) &&
-           ((info->needs & STO_NEEDS_COOPMAT) == 0 || p->use_coopmat);
+           ((info->needs & STO_NEEDS_COOPMAT) == 0 || p->coopmat.size.m > 0) &&
+           ((info->needs & STO_NEEDS_COOPMAT_I8) == 0 || p->coopmat.int8.m > 0) &&
+           ((info->needs & STO_NEEDS_COOPMAT_I8_K16) == 0 || p->coopmat.int8_k16.m > 0);
 }
 
 /* The kernel called prefix_type that may be used, STO_KERNEL_COUNT when there is none. */
@@ -241,7 +252,7 @@ void sto_device_plan_choose(const struct sto_device_snapshot *s, struct sto_devi
         p->matvec_q8[i] = p->matmul_q8[i] = STO_KERNEL_COUNT;
         if (q8) { /* what makes 8-bit activations is there */
             p->matvec_q8[i] = find_either(p, cpu ? "matrows_q8" : "matvec_q8", "matvec_q8", type);
-            p->matmul_q8[i] = find_either(p, cpu ? "matrows_q8" : "matmul_q8", "matmul_q8", type);
+            p->matmul_q8[i] = find_either(p, cpu ? "matrows_q8" : "matmul_coopmat_q8", "matmul_q8", type);
         }
     }
 }
@@ -278,9 +289,8 @@ enum sto_status sto_device_plan_make(const struct sto_device_snapshot *s, const 
     out->use_f16 = s->shader_float16 && !o->no_f16;
     out->f16_by_default = out->use_f16 && s->kind != STO_DEVICE_CPU; /* a CPU converts f16 for every product */
     out->use_int_dot = s->int_dot_product && !o->no_int_dot;
-    if (s->ext_cooperative_matrix && s->vulkan_memory_model && out->use_f16 && !o->no_coopmat)
+    if (s->ext_cooperative_matrix && s->vulkan_memory_model && !o->no_coopmat)
         choose_coopmat(s, out);
-    out->use_coopmat = out->coopmat.m > 0;
     out->max_shared_bytes = s->max_shared_bytes;
     out->busy_groups = s->shader_cores > 0 && s->shader_cores < MAX_CORES ? 2 * s->shader_cores : ASSUMED_GROUPS;
     out->use_memory_budget = s->ext_memory_budget;

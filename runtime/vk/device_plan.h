@@ -20,6 +20,11 @@ struct sto_tuning {
     uint32_t required_subgroup_size; /* 0: none */
 };
 
+/* A matrix of m rows and k columns times one of k rows and n columns. */
+struct sto_matrix_size {
+    uint32_t m, n, k;
+};
+
 enum { STO_NO_MEMORY_TYPE = 0xffffffffu };
 
 struct sto_device_plan {
@@ -34,11 +39,13 @@ struct sto_device_plan {
     bool require_subgroup_size;
     bool use_f16, use_int_dot, use_coopmat, use_memory_budget, use_memory_priority;
     struct {
-        uint32_t m, n, k;
+        struct sto_matrix_size size; /* f16 times f16, sums in f32; 0: the device has none that serves */
+        /* int8 times int8, sums in int32, for formats with a scale for 32 elements, and with one for 16 */
+        struct sto_matrix_size int8, int8_k16;
         /* Sums that an invocation can keep in registers, as the compilers' tables show: of a product's tile, and of
          * attention's outputs, which a loop carries with all else that it needs; 0: none, another kernel attends. */
         uint32_t product_sums, attention_sums;
-    } coopmat; /* size of cooperative matrices (f16 times f16, sums in f32, of a subgroup); 0 without use_coopmat */
+    } coopmat; /* cooperative matrices of a subgroup; all 0 without use_coopmat */
     uint32_t max_shared_bytes;     /* of a workgroup */
     uint32_t busy_groups;          /* workgroups of matrix products that keep all of the device busy */
     uint64_t device_heap_bytes;

@@ -16,6 +16,12 @@ enum sto_aside sto_findings_aside(const struct sto_findings *findings, enum sto_
     return STO_ASIDE_NOT;
 }
 
+enum sto_kernel sto_findings_faster(const struct sto_findings *findings, enum sto_kernel kernel)
+{
+    const bool slow = kernel < STO_KERNEL_COUNT && sto_findings_aside(findings, kernel) == STO_ASIDE_SLOW;
+    return slow ? findings->kernels[kernel].rival : kernel;
+}
+
 static bool pays(double ratio)
 {
     return ratio > 0 && ratio < STO_FASTER_THAN;

@@ -45,6 +45,8 @@ struct sto_findings {
 /* Why a kernel is not to be used: STO_ASIDE_SLOW only while its rival answers rightly, as far as is known. */
 enum sto_aside { STO_ASIDE_NOT, STO_ASIDE_WRONG, STO_ASIDE_SLOW };
 enum sto_aside sto_findings_aside(const struct sto_findings *findings, enum sto_kernel kernel);
+/* The kernel, or its rival where that is known to be faster. STO_KERNEL_COUNT stays itself. */
+enum sto_kernel sto_findings_faster(const struct sto_findings *findings, enum sto_kernel kernel);
 
 /* Sets kernels aside, chooses others in their place, takes over constants and defaults. What was applied before counts
  * no more. Constants that are not possible (tuning_space.h) are passed over. */

@@ -28,7 +28,7 @@ static uint32_t count(const char *text, const char *word)
 static void add_matrix_instructions(struct sto_device *device, const VkPipelineExecutableInfoKHR *info,
                                     struct sto_kernel_stats *out)
 {
-    static const char *const words[] = {"v_wmma", "dpas", "hmma", "HMMA"};
+    static const char *const words[] = {"v_wmma", "dpas", "hmma", "HMMA", "imma", "IMMA"};
     uint32_t n = 0, found = 0;
     if (device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, info, &n, NULL) != VK_SUCCESS ||
         n == 0 || out->n == STO_MAX_KERNEL_STATS)

@@ -21,7 +21,10 @@ enum sto_kernel_needs {
     STO_NEEDS_NONE = 0,
     STO_NEEDS_F16 = 1,     /* f16 arithmetic                       "f16"     */
     STO_NEEDS_INT_DOT = 2, /* packed integer dot products          "int_dot" */
-    STO_NEEDS_COOPMAT = 4  /* VK_KHR_cooperative_matrix            "coopmat" */
+    STO_NEEDS_COOPMAT = 4, /* VK_KHR_cooperative_matrix of f16     "coopmat" */
+    STO_NEEDS_COOPMAT_I8 = 8,      /* of int8, K up to 32          "coopmat_i8"     */
+    STO_NEEDS_COOPMAT_I8_K16 = 16, /* of int8, K up to 16          "coopmat_i8_k16" */
+    STO_NEEDS_ANY_COOPMAT = STO_NEEDS_COOPMAT | STO_NEEDS_COOPMAT_I8 | STO_NEEDS_COOPMAT_I8_K16
 };
 
 struct sto_kernel_info {

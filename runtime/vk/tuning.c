@@ -114,11 +114,6 @@ static void tune_matrows_q8(const struct sto_tuning_input *in, struct sto_tuning
     t->values[3] = 16;
 }
 
-static bool is_coopmat(const struct sto_kernel_info *kernel)
-{
-    return strcmp(kernel->source, "matmul_coopmat.comp") == 0;
-}
-
 /* ATTN_*: constants of attn_prefill_coopmat.comp, which its first lines describe. */
 enum { ATTN_M = 2, ATTN_N = 3, ATTN_K = 4, ATTN_HEAD_DIM = 5, ATTN_TOKENS = 6, ATTN_HOLD = 7, ATTN_VALUES = 8 };
 
@@ -130,6 +125,23 @@ static uint32_t attention_shared_bytes(const uint32_t *v)
     return (kv_rows + q_rows) * pitch_bytes + rows * (4 * tokens + 16) + rows * (2 * tokens + 16);
 }
 
+/* Rows and columns of a tile of matrices, times the shares of n_in that subgroups take. */
+static void coopmat_tile(const uint32_t *v, uint32_t *rows, uint32_t *cols)
+{
+    const uint32_t subgroups = v[0] / v[1], across = v[7];
+    *rows = (across == 0 ? subgroups : subgroups / across) * v[5] * v[2];
+    *cols = (across == 0 ? subgroups : across) * v[6] * v[3];
+}
+
+/* Scales and minima are counted as if every format had two of each. */
+static uint32_t coopmat_q8_shared_bytes(const uint32_t *v)
+{
+    enum { PITCH_BYTES = 48, W_FACTORS = 4, X_FACTORS = 3 };
+    uint32_t rows, cols;
+    coopmat_tile(v, &rows, &cols);
+    return rows * (PITCH_BYTES + 4 * W_FACTORS) + cols * (PITCH_BYTES + 4 * X_FACTORS) + v[0] / v[1] * v[2] * v[3] * 4;
+}
+
 uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const struct sto_tuning *t)
 {
     enum { PITCH_BYTES = 80, DEPTH = 32, Q8_BYTES = 48 }; /* of a row: with what keeps rows in different banks; in q8 */
@@ -137,11 +149,12 @@ uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const str
 
     if (strcmp(kernel->source, "attn_prefill_coopmat.comp") == 0)
         return v[1] > 0 ? attention_shared_bytes(v) : 0;
-    if (is_coopmat(kernel)) {
-        const uint32_t subgroups = v[0] / v[1], m = v[2], n = v[3], across = v[7];
-        const uint32_t rows = v[5] * m, cols = v[6] * n; /* of a subgroup */
-        const uint32_t tiles = across == 0 ? subgroups * (rows + cols) : subgroups / across * rows + across * cols;
-        return tiles * PITCH_BYTES + subgroups * m * n * 4;
+    if (strcmp(kernel->source, "matmul_coopmat_q8.comp") == 0)
+        return v[1] > 0 ? coopmat_q8_shared_bytes(v) : 0;
+    if (strcmp(kernel->source, "matmul_coopmat.comp") == 0) {
+        uint32_t rows, cols;
+        coopmat_tile(v, &rows, &cols);
+        return (rows + cols) * PITCH_BYTES + v[0] / v[1] * v[2] * v[3] * 4;
     }
     if (strncmp(kernel->source, "matmul", 6) == 0) {
         const bool q8 = strcmp(kernel->source, "matmul_q8.comp") == 0, f16 = (kernel->needs & STO_NEEDS_F16) != 0;
@@ -155,14 +168,14 @@ uint32_t sto_tuning_shared_bytes(const struct sto_kernel_info *kernel, const str
 /* Tiles of cooperative matrices: 2 to 4 the device's size, 5 and 6 how many of them a subgroup makes in rows and
  * columns, 7 subgroups side by side over columns (the operation may choose 0: they share n_in). Four subgroups, each
  * with as square a part as its registers hold, and less where shared memory asks. */
-static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
+static void tune_matrices(const struct sto_tuning_input *in, struct sto_matrix_size size, struct sto_tuning *t)
 {
-    const uint32_t subgroup = t->values[1], m = in->plan->coopmat.m, n = in->plan->coopmat.n;
+    const uint32_t subgroup = t->values[1], m = size.m, n = size.n;
 
     t->values[0] = round_workgroup(in, 4 * subgroup);
     t->values[2] = m;
     t->values[3] = n;
-    t->values[4] = in->plan->coopmat.k;
+    t->values[4] = size.k;
     t->values[5] = t->values[6] = 4;
     t->values[7] = t->values[0] >= 4 * subgroup ? 2 : 1;
     t->n_values = 8;
@@ -172,6 +185,17 @@ static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tu
         uint32_t *larger = t->values[5] * m > t->values[6] * n || t->values[6] == 1 ? &t->values[5] : &t->values[6];
         *larger /= 2;
     }
+}
+
+static void tune_matmul_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    tune_matrices(in, in->plan->coopmat.size, t);
+}
+
+static void tune_matmul_coopmat_q8(const struct sto_tuning_input *in, struct sto_tuning *t)
+{
+    const bool k16 = (in->kernel->needs & STO_NEEDS_COOPMAT_I8_K16) != 0;
+    tune_matrices(in, k16 ? in->plan->coopmat.int8_k16 : in->plan->coopmat.int8, t);
 }
 
 /* Attention over many columns. 2 is for the operation, not the kernel: KV tokens times head_dim that a dispatch may go
@@ -190,9 +214,9 @@ static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuni
 static void tune_attn_prefill_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
     t->values[0] = round_workgroup(in, 4 * t->values[1]);
-    t->values[ATTN_M] = in->plan->coopmat.m;
-    t->values[ATTN_N] = in->plan->coopmat.n;
-    t->values[ATTN_K] = in->plan->coopmat.k;
+    t->values[ATTN_M] = in->plan->coopmat.size.m;
+    t->values[ATTN_N] = in->plan->coopmat.size.n;
+    t->values[ATTN_K] = in->plan->coopmat.size.k;
     t->values[ATTN_HEAD_DIM] = 128;
     t->values[ATTN_TOKENS] = 32;
     t->values[ATTN_HOLD] = 1;
@@ -254,6 +278,7 @@ static const struct {
     {"matmul.comp", tune_matmul},
     {"matmul_q8.comp", tune_matmul_q8},
     {"matmul_coopmat.comp", tune_matmul_coopmat},
+    {"matmul_coopmat_q8.comp", tune_matmul_coopmat_q8},
     {"matrows.comp", tune_matrows},
     {"matrows_q8.comp", tune_matrows_q8},
     {"attn_prefill.comp", tune_attn_prefill},

@@ -24,6 +24,8 @@ static const struct space {
      {{0, true, 3, {2, 4, 8}}, {2, false, 3, {2, 4, 8}}, {3, false, 3, {2, 4, 8}}, {4, true, 3, {4, 8, 16}}}},
     {"matmul_coopmat.comp",
      {{0, true, 3, {2, 4, 8}}, {5, true, 3, {1, 2, 4}}, {6, true, 3, {1, 2, 4}}, {7, true, 3, {1, 2, 4}}}},
+    {"matmul_coopmat_q8.comp",
+     {{0, true, 3, {2, 4, 8}}, {5, true, 3, {1, 2, 4}}, {6, true, 3, {1, 2, 4}}, {7, true, 3, {1, 2, 4}}}},
     {"matrows.comp",
      {{4, false, 3, {0, 1, 2}}, {5, false, 2, {0, 1}}, {2, false, 3, {1, 2, 4}}, {3, false, 3, {8, 16, 32}}}},
     {"matrows_q8.comp",
@@ -84,7 +86,7 @@ static bool go_together(const struct sto_tuning_input *in, const struct sto_tuni
     const uint32_t *v = t->values;
     if (sto_tuning_shared_bytes(in->kernel, t) > in->snapshot->max_shared_bytes)
         return false;
-    if (strcmp(in->kernel->source, "matmul_coopmat.comp") == 0) {
+    if (starts_with(in->kernel->source, "matmul_coopmat")) {
         const uint32_t subgroups = v[0] / v[1];
         return subgroups >= v[7] && subgroups % v[7] == 0 && v[5] * v[6] * v[2] * v[3] <= 2 * MAX_SUMS * v[1];
     }

@@ -35,14 +35,15 @@ def configure(lines, coopmat, code):
         return " ".join((done.stdout + done.stderr).split()), header.read_text(encoding="utf-8") if header.exists() else ""
 
 
-TWO = "plain empty.comp - - -\ntiles empty.comp Q4_K - f16,coopmat SIZE=16\n"
+TWO = "plain empty.comp - - -\ntiles empty.comp Q4_K - f16,coopmat SIZE=16\nwhole empty.comp - - coopmat_i8_k16\n"
 
 
 def an_old_compiler_leaves_out_what_needs_cooperative_matrix_and_says_so():
     text, header = configure(TWO, "FALSE", 0)
-    assert "strato: left out, because the shader compiler is too old for cooperative matrix: tiles" in text, text
+    assert "strato: left out, because the shader compiler is too old for cooperative matrix: tiles whole" in text, text
     assert 'X(plain, "empty.comp", COUNT, 0, STO_NEEDS_NONE, 1)' in header, header
     assert 'X(tiles, "empty.comp", Q4_K, 0, STO_NEEDS_NONE | STO_NEEDS_F16 | STO_NEEDS_COOPMAT, 0)' in header, header
+    assert 'X(whole, "empty.comp", COUNT, 0, STO_NEEDS_NONE | STO_NEEDS_COOPMAT_I8_K16, 0)' in header, header
 
 
 def a_new_compiler_leaves_out_nothing_and_says_nothing():

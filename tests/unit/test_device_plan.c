@@ -227,8 +227,9 @@ static void matrix_units_are_used_where_there_are_some(void **state)
         struct sto_device_plan p;
         load(cases[i].snapshot, &s);
         make_plan(&s, NULL, &p);
-        if (p.coopmat.m != cases[i].m || p.coopmat.n != cases[i].n || p.coopmat.k != cases[i].k)
-            fail_msg("%s: matrices of %u x %u x %u", cases[i].snapshot, p.coopmat.m, p.coopmat.n, p.coopmat.k);
+        if (p.coopmat.size.m != cases[i].m || p.coopmat.size.n != cases[i].n || p.coopmat.size.k != cases[i].k)
+            fail_msg("%s: matrices of %u x %u x %u", cases[i].snapshot, p.coopmat.size.m, p.coopmat.size.n,
+                     p.coopmat.size.k);
         assert_int_equal(p.use_coopmat, cases[i].m > 0);
         assert_int_equal(p.usable[kernel], built && cases[i].m > 0);
         assert_int_equal(f16_product(&p) == kernel, built && cases[i].used);
@@ -238,6 +239,80 @@ static void matrix_units_are_used_where_there_are_some(void **state)
         make_plan(&s, &(struct sto_plan_options){.no_coopmat = true}, &p);
         assert_false(p.use_coopmat || p.usable[kernel]);
         assert_int_not_equal(f16_product(&p), kernel);
+    }
+}
+
+/* Matrices of integers: of several sizes the largest, and the largest whose K is 16 at most for formats with two scales
+ * in a block. They need no f16 arithmetic. */
+static void integer_matrices_follow_the_scales_of_a_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *snapshot;
+        struct sto_matrix_size one, two;
+        bool used;
+    } cases[] = {
+        {"radv-navi31-sid", {16, 16, 16}, {16, 16, 16}, true},
+        {"radv-gfx1201-sid", {16, 16, 16}, {16, 16, 16}, true},
+        {"nvk-192-sid", {16, 16, 32}, {16, 8, 16}, true},
+        {"nvk-1b2-sid", {16, 16, 32}, {16, 8, 16}, true},
+        {"anv-dg2-sid", {8, 8, 32}, {0, 0, 0}, true},
+        {"anv-bmg-sid", {8, 16, 32}, {0, 0, 0}, true},
+        {"lavapipe-sid", {8, 8, 8}, {8, 8, 8}, false},
+        {"radv-navi21-trixie", {0, 0, 0}, {0, 0, 0}, false},
+        {"hand-moltenvk-m2", {0, 0, 0}, {0, 0, 0}, false},
+    };
+    const enum sto_kernel one = STO_KERNEL_matmul_coopmat_q8_q4_k, two = STO_KERNEL_matmul_coopmat_q8_q6_k;
+    const bool built = sto_kernel_get(one)->spirv != NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load(cases[i].snapshot, &s);
+        for (int no_f16 = 0; no_f16 < 2; no_f16++) {
+            make_plan(&s, &(struct sto_plan_options){.no_f16 = no_f16 != 0}, &p);
+            if (memcmp(&p.coopmat.int8, &cases[i].one, sizeof cases[i].one) != 0 ||
+                memcmp(&p.coopmat.int8_k16, &cases[i].two, sizeof cases[i].two) != 0)
+                fail_msg("%s: %u x %u x %u, %u x %u x %u", cases[i].snapshot, p.coopmat.int8.m, p.coopmat.int8.n,
+                         p.coopmat.int8.k, p.coopmat.int8_k16.m, p.coopmat.int8_k16.n, p.coopmat.int8_k16.k);
+            assert_int_equal(p.use_coopmat, cases[i].one.m > 0);
+            assert_int_equal(p.usable[one], built && cases[i].one.m > 0);
+            assert_int_equal(p.usable[two], built && cases[i].two.m > 0);
+            assert_false(no_f16 != 0 && p.usable[STO_KERNEL_matmul_coopmat_q4_k]);
+            const bool used = built && cases[i].used;
+            assert_int_equal(p.matmul_q8[STO_TYPE_Q4_K] == one, used);
+            assert_int_equal(p.matmul_q8[STO_TYPE_Q6_K] == two, used && cases[i].two.m > 0);
+            if (cases[i].used && cases[i].two.m == 0)
+                assert_int_equal(p.matmul_q8[STO_TYPE_Q6_K], STO_KERNEL_matmul_q8_q6_k);
+            assert_false(p.q8_matmul_by_default[STO_TYPE_Q4_K]); /* until it has been measured */
+        }
+        make_plan(&s, &(struct sto_plan_options){.no_coopmat = true}, &p);
+        assert_false(p.use_coopmat || p.usable[one] || p.usable[two]);
+    }
+}
+
+/* Of integers, signed ones that do not saturate. */
+static void other_integers_are_passed_over(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t a, b, c, result;
+        bool saturating;
+    } types[] = {{3, 3, 5, 5, true}, {7, 3, 5, 5, false}, {7, 7, 9, 9, false}, {3, 3, 5, 9, false}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct sto_device_snapshot s;
+        struct sto_device_plan p;
+        load("nvk-192-sid", &s);
+        s.n_coopmat_shapes = 1;
+        s.coopmat_shapes[0].m = s.coopmat_shapes[0].n = s.coopmat_shapes[0].k = 16;
+        s.coopmat_shapes[0].a_type = types[i].a;
+        s.coopmat_shapes[0].b_type = types[i].b;
+        s.coopmat_shapes[0].c_type = types[i].c;
+        s.coopmat_shapes[0].result_type = types[i].result;
+        s.coopmat_shapes[0].saturating = types[i].saturating;
+        s.coopmat_shapes[0].scope = 3;
+        make_plan(&s, NULL, &p);
+        assert_false(p.use_coopmat);
+        assert_int_equal(p.matmul_q8[STO_TYPE_Q4_K], STO_KERNEL_matmul_q8_q4_k);
     }
 }
 
@@ -254,7 +329,7 @@ static void sizes_of_matrices_are_chosen(void **state)
         {{{16, 8, 16, 0, 0, 1, 1, 0, 3}, {16, 16, 16, 0, 0, 1, 1, 0, 3}, {16, 8, 8, 0, 0, 1, 1, 0, 3}}, 16, 16, 16},
         {{{16, 16, 16, 0, 0, 0, 0, 0, 3}, {16, 16, 16, 0, 1, 1, 1, 0, 3}, {16, 16, 16, 0, 0, 0, 1, 0, 3}}, 0, 0, 0},
         {{{16, 16, 16, 0, 0, 1, 1, 0, 2}, {16, 16, 12, 0, 0, 1, 1, 0, 3}, {16, 16, 64, 0, 0, 1, 1, 0, 3}}, 0, 0, 0},
-        {{{16, 16, 32, 3, 3, 5, 5, 0, 3}, {16, 16, 16, 0, 0, 1, 1, 1, 3}, {128, 1, 8, 0, 0, 1, 1, 0, 3}}, 0, 0, 0},
+        {{{16, 16, 32, 7, 7, 9, 9, 0, 3}, {16, 16, 16, 0, 0, 1, 1, 1, 3}, {128, 1, 8, 0, 0, 1, 1, 0, 3}}, 0, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sto_device_snapshot s;
@@ -275,8 +350,9 @@ static void sizes_of_matrices_are_chosen(void **state)
             s.coopmat_shapes[j].scope = from[8];
         }
         make_plan(&s, NULL, &p);
-        if (p.coopmat.m != cases[i].m || p.coopmat.n != cases[i].n || p.coopmat.k != cases[i].k)
-            fail_msg("case %u: matrices of %u x %u x %u", (unsigned)i, p.coopmat.m, p.coopmat.n, p.coopmat.k);
+        if (p.coopmat.size.m != cases[i].m || p.coopmat.size.n != cases[i].n || p.coopmat.size.k != cases[i].k)
+            fail_msg("case %u: matrices of %u x %u x %u", (unsigned)i, p.coopmat.size.m, p.coopmat.size.n,
+                     p.coopmat.size.k);
         assert_int_equal(p.use_coopmat, cases[i].m > 0);
         if (!p.use_coopmat)
             continue;
@@ -351,11 +427,8 @@ static void the_size_of_a_device_is_used(void **state)
     }
 }
 
-/* Less shared memory means smaller tiles, then none. */
-static void tiles_of_matrices_fit_shared_memory(void **state)
+static void check_shared_memory(enum sto_kernel kernel)
 {
-    (void)state;
-    const enum sto_kernel kernel = STO_KERNEL_matmul_coopmat_q4_k;
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
     uint32_t before = UINT32_MAX;
     for (uint32_t bytes = 49152; bytes >= 8192; bytes /= 2) {
@@ -372,6 +445,21 @@ static void tiles_of_matrices_fit_shared_memory(void **state)
         before = shared;
     }
     assert_true(before < 12288); /* a tile did become smaller */
+}
+
+/* Less shared memory means smaller tiles, then none. */
+static void tiles_of_matrices_fit_shared_memory(void **state)
+{
+    (void)state;
+    static const enum sto_kernel kernels[] = {STO_KERNEL_matmul_coopmat_q4_k, STO_KERNEL_matmul_coopmat_q8_q4_k};
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        check_shared_memory(kernels[i]);
+    /* 128 by 128 elements, rows of 48 bytes with 4 and columns with 3 factors, a matrix of each of 4 subgroups */
+    const struct sto_kernel_info *info = sto_kernel_get(kernels[1]);
+    struct sto_tuning t = {.values = {128, 32, 16, 16, 32, 4, 4, 2}, .n_values = 8};
+    assert_int_equal(sto_tuning_shared_bytes(info, &t), 128 * (48 + 16) + 128 * (48 + 12) + 4 * 256 * 4);
+    t.values[7] = 0; /* each subgroup has its own 64 by 64 */
+    assert_int_equal(sto_tuning_shared_bytes(info, &t), 256 * (48 + 16) + 256 * (48 + 12) + 4 * 256 * 4);
 }
 
 static void what_a_device_lacks_is_named(void **state)
@@ -488,6 +576,8 @@ int main(void)
         cmocka_unit_test(variants_follow_names_and_options),
         cmocka_unit_test(cpus_work_by_rows),
         cmocka_unit_test(matrix_units_are_used_where_there_are_some),
+        cmocka_unit_test(integer_matrices_follow_the_scales_of_a_format),
+        cmocka_unit_test(other_integers_are_passed_over),
         cmocka_unit_test(sizes_of_matrices_are_chosen),
         cmocka_unit_test(tiles_of_matrices_fit_shared_memory),
         cmocka_unit_test(attention_uses_matrix_units),

@@ -113,6 +113,32 @@ static void a_wrong_kernel_is_replaced_on_a_gpu(void **state)
     assert_int_equal(sto_findings_rival(&snapshot, &plan, STO_KERNEL_rmsnorm), STO_KERNEL_COUNT);
 }
 
+/* 8-bit products on matrix units, by integer dot products, not at all; the faster of two is known by name. */
+static void an_integer_matrix_kernel_is_replaced(void **state)
+{
+    (void)state;
+    const enum sto_kernel matrix = STO_KERNEL_matmul_coopmat_q8_q4_k, dot = STO_KERNEL_matmul_q8_q4_k;
+    const uint32_t t = STO_TYPE_Q4_K;
+    begin("radv-navi31-sid");
+    if (sto_kernel_get(matrix)->spirv == NULL)
+        skip(); /* this build has no cooperative matrices */
+    assert_int_equal(plan.matmul_q8[t], matrix);
+    assert_int_equal(sto_findings_rival(&snapshot, &plan, matrix), dot);
+    assert_int_equal(sto_findings_faster(&findings, matrix), matrix);
+    find_slow(matrix, 1.5, dot);
+    assert_int_equal(sto_findings_faster(&findings, matrix), dot);
+    assert_int_equal(sto_findings_faster(&findings, STO_KERNEL_COUNT), STO_KERNEL_COUNT);
+    apply();
+    assert_int_equal(plan.matmul_q8[t], dot);
+    find_wrong(dot); /* then the slow one is better than nothing */
+    assert_int_equal(sto_findings_faster(&findings, matrix), matrix);
+    apply();
+    assert_int_equal(plan.matmul_q8[t], matrix);
+    find_wrong(matrix);
+    apply();
+    assert_int_equal(plan.matmul_q8[t], STO_KERNEL_COUNT);
+}
+
 /* Without what makes 8-bit activations there are none. */
 static void without_quantisation_there_is_no_8_bit_path(void **state)
 {
@@ -474,6 +500,7 @@ int main(void)
         cmocka_unit_test(nothing_found_changes_nothing),
         cmocka_unit_test(a_wrong_kernel_is_replaced_on_a_cpu),
         cmocka_unit_test(a_wrong_kernel_is_replaced_on_a_gpu),
+        cmocka_unit_test(an_integer_matrix_kernel_is_replaced),
         cmocka_unit_test(without_quantisation_there_is_no_8_bit_path),
         cmocka_unit_test(slow_kernels_are_set_aside_beyond_a_margin),
         cmocka_unit_test(eight_bits_are_the_default_where_they_are_faster),
