@@ -33,6 +33,7 @@ layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push { AttnArgs args; };
 
 const uint HEADS = 8;      // query heads in a round, at most
+const uint FLIGHT = 2;     // loads of V on their way at a time
 const uint VECTORS = 256;  // vec4 of all heads in a round: 8 heads of 128, 4 of 256, 2 of 512
 
 shared vec4 vectors[VECTORS];                  // q [heads, head_dim], later the sums of v likewise
@@ -50,6 +51,15 @@ void load_q(uint column, uint head0, uint heads)
         vectors[i] = ReadVec4(q + uint64_t(i * 16u)).v * args.scale;
 }
 
+// Adds elements [e, e + 8) of q[h] . k.
+void add_scores(uint N, uint heads, uint e, KvEight k, inout float s[HEADS])
+{
+    [[unroll]] for (uint h = 0; h < N; h++) {
+        const uint i = (min(h, heads - 1u) * args.head_dim + e) / 4u;
+        s[h] += dot(vectors[i], k.low) + dot(vectors[i + 1u], k.high);
+    }
+}
+
 // weights[t, h] = scale * q[h] . k[t]. N >= heads is a literal: the sums are registers.
 void score(uint N, uint heads)
 {
@@ -61,13 +71,14 @@ void score(uint N, uint heads)
         float s[HEADS];
         [[unroll]] for (uint h = 0; h < N; h++)
             s[h] = 0.0;
-        for (uint e = lane * 8u; e < D; e += 32u) {
-            const KvEight k = kv_read8(k_base, row, e);
-            [[unroll]] for (uint h = 0; h < N; h++) {
-                const uint i = (min(h, heads - 1u) * D + e) / 4u;
-                s[h] += dot(vectors[i], k.low) + dot(vectors[i + 1u], k.high);
-            }
+        uint e = lane * 8u;
+        for (; e + 32u < D; e += 64u) { // two loads on their way at a time
+            const KvEight k0 = kv_read8(k_base, row, e), k1 = kv_read8(k_base, row, e + 32u);
+            add_scores(N, heads, e, k0, s);
+            add_scores(N, heads, e + 32u, k1, s);
         }
+        for (; e < D; e += 32u)
+            add_scores(N, heads, e, kv_read8(k_base, row, e), s);
         [[unroll]] for (uint h = 0; h < N; h++) {
             s[h] += subgroupShuffleXor(s[h], 1u);
             s[h] += subgroupShuffleXor(s[h], 2u);
@@ -116,7 +127,17 @@ void values(uint N, uint heads)
         [[unroll]] for (uint h = 0; h < N; h++)
             o[h] = vec4(0.0);
         if (takes_part) {
-            for (uint t = first + share; t < end; t += shares) {
+            uint t = first + share;
+            for (; t + (FLIGHT - 1u) * shares < end; t += FLIGHT * shares) {
+                vec4 v[FLIGHT];
+                [[unroll]] for (uint i = 0; i < FLIGHT; i++)
+                    v[i] = kv_read4(v_base, kv_row(kv_head, t + i * shares, args.head_dim), part * 4u);
+                [[unroll]] for (uint i = 0; i < FLIGHT; i++) {
+                    [[unroll]] for (uint h = 0; h < N; h++)
+                        o[h] += weights[(t + i * shares) * HEADS + h] * v[i];
+                }
+            }
+            for (; t < end; t += shares) {
                 const vec4 v = kv_read4(v_base, kv_row(kv_head, t, args.head_dim), part * 4u);
                 [[unroll]] for (uint h = 0; h < N; h++)
                     o[h] += weights[t * HEADS + h] * v;

@@ -119,7 +119,7 @@ static uint32_t prefill_tile_rows(uint32_t workgroup, uint32_t head_dim)
 /* On matrix units, where f16 operands may be used and the heads fit. */
 static bool choose_matrix_units(const struct sto_ops *ops, const struct sto_op_attention_args *a, struct prefill *p)
 {
-    enum { M = 2 }; /* constant_id */
+    enum { M = 2, SPLIT = 8 }; /* constant_id */
     const struct sto_device_plan *plan = ops->plan;
     const bool f16 = ops->math == STO_MATH_F16 || (ops->math != STO_MATH_EXACT && plan->f16_by_default);
 
@@ -129,7 +129,8 @@ static bool choose_matrix_units(const struct sto_ops *ops, const struct sto_op_a
     p->tuning = plan->tuning[p->kernel];
     if (!sto_tuning_attention(plan, sto_kernel_get(p->kernel), a->kv.head_dim, &p->tuning))
         return false;
-    p->tile_rows = p->tuning.values[0] / p->tuning.values[1] * p->tuning.values[M];
+    const uint32_t *v = p->tuning.values;
+    p->tile_rows = v[0] / v[1] / v[SPLIT] * v[M];
     return true;
 }
 

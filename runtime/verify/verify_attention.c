@@ -14,8 +14,8 @@ struct attention_case {
     float softcap, q_scale;
     bool deterministic, q8;  /* q8: results in 8 bits */
     uint32_t prefill_groups; /* 0: through the operation; else the prefill kernel with so many workgroups a head */
-    bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many sums */
-    uint32_t subgroups, sums;
+    bool f16;                /* attn_prefill_coopmat, with so many subgroups in a workgroup and so many sums, */
+    uint32_t subgroups, sums, split; /* and so many subgroups that share a row; 0: as planned */
     struct sto_verify_columns columns;
 };
 
@@ -173,6 +173,14 @@ static enum sto_kernel prefill_kernel(const struct attention_case *c, enum sto_t
     return (enum sto_kernel)((c->f16 ? STO_KERNEL_attn_prefill_coopmat_f32 : STO_KERNEL_attn_prefill_f32) + i);
 }
 
+static void use_sums(struct sto_device_plan *plan, const struct attention_case *c)
+{
+    if (c->sums > 0)
+        plan->coopmat.attention_sums = c->sums;
+    if (c->split > 0)
+        plan->coopmat.attention_split = c->split;
+}
+
 /* The plan of a case: the operation shall choose this kernel, however short the context and whatever the device. */
 static void use_prefill(struct sto_verifier *v, const struct attention_case *c, enum sto_type type)
 {
@@ -183,8 +191,7 @@ static void use_prefill(struct sto_verifier *v, const struct attention_case *c, 
         plan->tuning[kernel].values[2] = 0;
         return;
     }
-    if (c->sums > 0)
-        plan->coopmat.attention_sums = c->sums;
+    use_sums(plan, c);
     if (c->subgroups > 0)
         plan->tuning[kernel].values[0] = c->subgroups * plan->tuning[kernel].values[1];
     plan->attn_prefill_f16[type] = kernel;
@@ -213,11 +220,11 @@ static void attention_case(struct sto_verifier *v, enum sto_type type, const str
     const uint32_t width = c->n_heads * c->head_dim, stride = width + 32;
     struct attention_data d;
 
-    sto_verify_begin(v, "%u columns to token %u, %u/%u heads of %u%s%s%s%s%s", c->columns.n,
+    sto_verify_begin(v, "%u columns to token %u, %u/%u heads of %u%s%s%s%s%s%s", c->columns.n,
                      c->columns.position[c->columns.n - 1], c->n_heads, c->n_kv_heads, c->head_dim,
                      c->window != 0 ? ", window" : "", c->softcap > 0 ? ", softcap" : "",
                      c->deterministic ? ", deterministic" : "", c->q_scale > 1 ? ", peaked" : "",
-                     c->q8 ? ", in 8 bits" : "");
+                     c->q8 ? ", in 8 bits" : "", c->split > 1 ? ", outputs split" : "");
     make_data(v, type, c, &d);
     float *q = sto_verify_alloc(v, (size_t)c->columns.room * stride, sizeof *q);
     for (uint32_t col = 0; col < c->columns.room; col++)
@@ -437,17 +444,38 @@ static bool takes_heads(struct sto_verifier *v, enum sto_kernel kernel, const st
 {
     struct sto_device_plan plan = *sto_verify_plan(v);
     struct sto_tuning *tuning = &plan.tuning[kernel];
-    plan.coopmat.attention_sums = c->sums;
+    use_sums(&plan, c);
+    if (c->subgroups > 0)
+        tuning->values[0] = c->subgroups * tuning->values[1];
     return sto_tuning_attention(&plan, sto_kernel_get(kernel), c->head_dim, tuning);
 }
 
-/* Registers without end: queries in them; few: queries in shared memory. */
+/* Registers without end: queries in them; few: queries in shared memory, or outputs shared by subgroups. */
 static struct attention_case matrix_units(uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim)
 {
     struct attention_case c = plain(n_heads, n_kv_heads, head_dim);
     c.f16 = true;
     c.sums = 512;
     return c;
+}
+
+/* Two teams of subgroups that share outputs; ragged rows, and scores that rise from block to block. */
+static void run_split(struct sto_verifier *v, enum sto_kernel kernel, uint32_t split)
+{
+    const struct sto_device_plan *plan = sto_verify_plan(v);
+    struct attention_case c = matrix_units(6, 2, 64);
+    c.split = split;
+    c.subgroups = 2 * split;
+    c.sums = plan->coopmat.size.m * 64 / plan->subgroup_size / split;
+    if (!takes_heads(v, kernel, &c))
+        return;
+    c.columns = consecutive(33, 299);
+    c.q_scale = 20;
+    attention_case(v, sto_kernel_get(kernel)->weight, &c);
+    c.q_scale = 1;
+    c.window = 64;
+    c.columns = consecutive(9, 140);
+    attention_case(v, sto_kernel_get(kernel)->weight, &c);
 }
 
 /* A driver takes long to make such a pipeline: forms that do not depend on the cache's format have cases for f16. */
@@ -484,6 +512,8 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
         if (takes_heads(v, kernel, &c))
             attention_case(v, type, &c);
     }
+    for (uint32_t split = 2; split <= (forms ? 4u : 2u); split *= 2)
+        run_split(v, kernel, split);
     for (uint32_t window = 1; window <= 512; window *= 8) {
         c = matrix_units(4, 1, 64);
         c.window = window;
@@ -502,6 +532,7 @@ static void run_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
 static void quick_prefill_coopmat(struct sto_verifier *v, enum sto_kernel kernel)
 {
     struct attention_case c = matrix_units(6, 2, 128);
+    c.sums = 0;
     if (!takes_heads(v, kernel, &c))
         c = matrix_units(6, 2, 64);
     c.columns = consecutive(20, 143);

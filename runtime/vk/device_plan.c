@@ -199,10 +199,11 @@ static void choose_coopmat(const struct sto_device_snapshot *s, struct sto_devic
     p->coopmat.int8_k16 = find_matrix(s, SINT8, SINT32, 16);
     p->use_coopmat = p->coopmat.size.m > 0 || p->coopmat.int8.m > 0;
     const bool large = s->vendor_id == VENDOR_AMD || s->vendor_id == VENDOR_NVIDIA; /* 256 registers of an invocation */
-    const bool thrice = s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU; /* keeps what loops carry 3 times */
+    const bool intel = s->vendor_id == VENDOR_INTEL && s->kind != STO_DEVICE_CPU; /* 128, half of them for scratch */
     if (p->use_coopmat) {
         p->coopmat.product_sums = large ? 128 : 32;
-        p->coopmat.attention_sums = large ? 128 : thrice ? 0 : 64;
+        p->coopmat.attention_sums = large ? 128 : intel ? 32 : 64;
+        p->coopmat.attention_split = intel ? 4 : 1;
     }
 }
 

@@ -13,7 +13,7 @@ struct sto_plan_options {
 
 /* Specialisation constants, in constant_id order: 0 is the workgroup size, 1 the required subgroup size (0: the
  * driver's choice), the rest belong to the kernel's source and are described there. */
-enum { STO_MAX_TUNING = 8 };
+enum { STO_MAX_TUNING = 12 };
 struct sto_tuning {
     uint32_t values[STO_MAX_TUNING];
     uint32_t n_values;
@@ -43,8 +43,9 @@ struct sto_device_plan {
         /* int8 times int8, sums in int32, for formats with a scale for 32 elements, and with one for 16 */
         struct sto_matrix_size int8, int8_k16;
         /* Sums that an invocation can keep in registers, as the compilers' tables show: of a product's tile, and of
-         * attention's outputs, which a loop carries with all else that it needs; 0: none, another kernel attends. */
-        uint32_t product_sums, attention_sums;
+         * attention's outputs, which a loop carries with all else that it needs. attention_split is how many subgroups
+         * may share a row's outputs where one cannot keep them. */
+        uint32_t product_sums, attention_sums, attention_split;
     } coopmat; /* cooperative matrices of a subgroup; all 0 without use_coopmat */
     uint32_t max_shared_bytes;     /* of a workgroup */
     uint32_t busy_groups;          /* workgroups of matrix products that keep all of the device busy */

@@ -115,11 +115,21 @@ static void tune_matrows_q8(const struct sto_tuning_input *in, struct sto_tuning
 }
 
 /* ATTN_*: constants of attn_prefill_coopmat.comp, which its first lines describe. */
-enum { ATTN_M = 2, ATTN_N = 3, ATTN_K = 4, ATTN_HEAD_DIM = 5, ATTN_TOKENS = 6, ATTN_HOLD = 7, ATTN_VALUES = 8 };
+enum {
+    ATTN_M = 2,
+    ATTN_N = 3,
+    ATTN_K = 4,
+    ATTN_HEAD_DIM = 5,
+    ATTN_TOKENS = 6,
+    ATTN_HOLD = 7,
+    ATTN_SPLIT = 8,
+    ATTN_VALUES = 9,
+};
 
 static uint32_t attention_shared_bytes(const uint32_t *v)
 {
-    const uint32_t rows = v[0] / v[1] * v[ATTN_M], tokens = v[ATTN_TOKENS], pitch_bytes = 2 * v[ATTN_HEAD_DIM] + 16;
+    const uint32_t rows = v[0] / v[1] / v[ATTN_SPLIT] * v[ATTN_M], tokens = v[ATTN_TOKENS];
+    const uint32_t pitch_bytes = 2 * v[ATTN_HEAD_DIM] + 16;
     const uint32_t kv_rows = v[ATTN_HOLD] != 0 && rows > 2 * tokens ? rows : 2 * tokens;
     const uint32_t q_rows = v[ATTN_HOLD] != 0 ? 1 : rows;
     return (kv_rows + q_rows) * pitch_bytes + rows * (4 * tokens + 16) + rows * (2 * tokens + 16);
@@ -210,16 +220,33 @@ static void tune_attn_prefill(const struct sto_tuning_input *in, struct sto_tuni
     t->n_values = 3;
 }
 
+/* How many subgroups share the outputs of a row: as few as leave each half of the sums that it can keep, so that the
+ * rest of the loop has room; a power of two that divides rows, outputs and scores. */
+static uint32_t split_attention(const struct sto_device_plan *plan, const uint32_t *v, uint32_t head_dim)
+{
+    enum { MOST_LANES = 8 }; /* of a row: each takes a vector of four of 32 scores */
+    uint32_t split = 1;
+    while (2 * split <= plan->coopmat.attention_split && 2 * split * v[1] <= v[0] &&
+           v[ATTN_M] * head_dim / v[1] / split > plan->coopmat.attention_sums / 2 && v[ATTN_M] % (2 * split) == 0 &&
+           2 * split * v[1] / v[ATTN_M] <= MOST_LANES && head_dim % (2 * split * v[ATTN_N]) == 0 &&
+           v[ATTN_TOKENS] % (2 * split * v[ATTN_N]) == 0)
+        split *= 2;
+    return split;
+}
+
 /* Attention over many columns on matrix units: sto_tuning_attention goes on from this for other head sizes. */
 static void tune_attn_prefill_coopmat(const struct sto_tuning_input *in, struct sto_tuning *t)
 {
-    t->values[0] = round_workgroup(in, 4 * t->values[1]);
-    t->values[ATTN_M] = in->plan->coopmat.size.m;
-    t->values[ATTN_N] = in->plan->coopmat.size.n;
-    t->values[ATTN_K] = in->plan->coopmat.size.k;
-    t->values[ATTN_HEAD_DIM] = 128;
-    t->values[ATTN_TOKENS] = 32;
-    t->values[ATTN_HOLD] = 1;
+    const uint32_t most = in->plan->coopmat.attention_split > 0 ? in->plan->coopmat.attention_split : 1;
+    uint32_t *v = t->values;
+    v[0] = round_workgroup(in, 4 * most * v[1]);
+    v[ATTN_M] = in->plan->coopmat.size.m;
+    v[ATTN_N] = in->plan->coopmat.size.n;
+    v[ATTN_K] = in->plan->coopmat.size.k;
+    v[ATTN_HEAD_DIM] = 128;
+    v[ATTN_TOKENS] = 32;
+    v[ATTN_SPLIT] = split_attention(in->plan, v, v[ATTN_HEAD_DIM]);
+    v[ATTN_HOLD] = v[ATTN_SPLIT] == 1;
     t->n_values = ATTN_VALUES;
 }
 
@@ -233,14 +260,16 @@ bool sto_tuning_attention(const struct sto_device_plan *plan, const struct sto_k
     if (t->n_values < ATTN_VALUES || m == 0 || subgroup % m != 0 || subgroup / m > MOST_LANES || v[0] % subgroup != 0 ||
         head_dim % n != 0 || head_dim % k != 0 || v[ATTN_TOKENS] % n != 0 || v[ATTN_TOKENS] % k != 0)
         return false;
-    const uint32_t sums = m * head_dim / subgroup;
+    const uint32_t split = split_attention(plan, v, head_dim), sums = m * head_dim / subgroup / split;
+    v[0] -= v[0] % (split * subgroup);
     v[ATTN_HEAD_DIM] = head_dim;
-    v[ATTN_HOLD] = sums <= plan->coopmat.attention_sums / 2;
+    v[ATTN_SPLIT] = split;
+    v[ATTN_HOLD] = split == 1 && sums <= plan->coopmat.attention_sums / 2;
     while (sto_tuning_shared_bytes(kernel, t) > plan->max_shared_bytes) {
-        if (v[ATTN_TOKENS] > LEAST_TOKENS && LEAST_TOKENS % n == 0 && LEAST_TOKENS % k == 0)
+        if (split == 1 && v[ATTN_TOKENS] > LEAST_TOKENS && LEAST_TOKENS % n == 0 && LEAST_TOKENS % k == 0)
             v[ATTN_TOKENS] = LEAST_TOKENS;
-        else if (v[0] > subgroup)
-            v[0] = v[0] / subgroup / 2 * subgroup;
+        else if (v[0] > split * subgroup)
+            v[0] = v[0] / (split * subgroup) / 2 * (split * subgroup);
         else
             return false;
     }

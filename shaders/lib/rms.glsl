@@ -3,6 +3,8 @@
 // The squares are summed in four chains of vectors per lane of a subgroup, whoever takes them: one subgroup takes all
 // four, several share them. So the result is the same bits for every workgroup of whole subgroups, and depends on the
 // subgroup size alone. Rows may have just been written by other workgroups (lib/last.glsl). Needs WORKGROUP.
+// As a tail a row is one subgroup's, and nothing else runs: it waits for memory as often as loads depend on each other,
+// so a lane has several in flight wherever all lanes have as many quads.
 #ifndef LIB_RMS_GLSL
 #define LIB_RMS_GLSL
 
@@ -13,6 +15,7 @@
 #include "lib/last.glsl"
 
 const uint CHAINS = 4u;
+const uint FLIGHT = 8u; // quads that a lane loads at once: a multiple of CHAINS
 #if !ONE_SUBGROUP
 shared float chain_sums[CHAINS];
 #endif
@@ -39,7 +42,18 @@ float rms_scale(uint64_t x, uint n, float eps)
     precise float sum[CHAINS];
     [[unroll]] for (uint s = 0u; s < CHAINS; s++)
         chain[s] = vec4(0.0);
-    for (uint j0 = gl_SubgroupInvocationID; j0 < quads; j0 += CHAINS * lanes) {
+    uint j0 = gl_SubgroupInvocationID;
+    if (takers == 1u) {
+        for (uint end = FLIGHT * lanes; end <= n / 4u; end += FLIGHT * lanes) {
+            vec4 v[FLIGHT];
+            [[unroll]] for (uint i = 0u; i < FLIGHT; i++)
+                v[i] = SharedVec4(x + uint64_t(16u * (j0 + i * lanes))).v;
+            [[unroll]] for (uint i = 0u; i < FLIGHT; i++)
+                chain[i % CHAINS] = fma(v[i], v[i], chain[i % CHAINS]);
+            j0 += FLIGHT * lanes;
+        }
+    }
+    for (; j0 < quads; j0 += CHAINS * lanes) {
         [[unroll]] for (uint s = 0u; s < CHAINS; s++) {
             const uint j = j0 + s * lanes;
             if (s % takers == gl_SubgroupID && j < quads) {
@@ -90,7 +104,26 @@ vec4 norm_quad(uint64_t x, uint64_t g, uint j, uint n, float scale)
 // y may be x: an invocation overwrites only what it alone has read.
 void store_norm(uint64_t y, uint64_t x, uint64_t g, uint n, float scale)
 {
-    for (uint j = gl_LocalInvocationIndex; j < (n + 3u) / 4u; j += WORKGROUP) {
+    const uint HALF = FLIGHT / 2u; // g takes as many registers
+    uint j = gl_LocalInvocationIndex;
+    for (uint end = HALF * WORKGROUP; end <= n / 4u; end += HALF * WORKGROUP) {
+        precise vec4 v[HALF];
+        vec4 w[HALF];
+        [[unroll]] for (uint i = 0u; i < HALF; i++)
+            v[i] = SharedVec4(x + uint64_t(16u * (j + i * WORKGROUP))).v;
+        [[unroll]] for (uint i = 0u; i < HALF; i++)
+            w[i] = vec4(1.0);
+        if (g != 0ul) {
+            [[unroll]] for (uint i = 0u; i < HALF; i++)
+                w[i] = ReadVec4(g + uint64_t(16u * (j + i * WORKGROUP))).v;
+        }
+        [[unroll]] for (uint i = 0u; i < HALF; i++) {
+            v[i] = v[i] * scale * w[i];
+            SharedVec4(y + uint64_t(16u * (j + i * WORKGROUP))).v = v[i];
+        }
+        j += HALF * WORKGROUP;
+    }
+    for (; j < (n + 3u) / 4u; j += WORKGROUP) {
         const vec4 v = norm_quad(x, g, j, n, scale);
         if (4u * j + 4u <= n) {
             SharedVec4(y + uint64_t(16u * j)).v = v;

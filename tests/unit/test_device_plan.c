@@ -371,21 +371,26 @@ static void attention_uses_matrix_units(void **state)
     (void)state;
     static const struct {
         const char *snapshot;
-        uint32_t head_dim, workgroup, tokens, hold, shared; /* workgroup 0: for another kernel */
+        uint32_t head_dim, workgroup, tokens, hold, split, shared; /* workgroup 0: for another kernel */
     } cases[] = {
-        {"radv-navi31-sid", 128, 128, 32, 1, 65 * 272 + 64 * 144 + 64 * 80},
-        {"radv-navi31-sid", 64, 128, 32, 1, 65 * 144 + 64 * 144 + 64 * 80},
-        {"radv-navi31-sid", 256, 128, 16, 0, 96 * 528 + 64 * 80 + 64 * 48},
-        {"nvk-192-sid", 128, 128, 32, 1, 65 * 272 + 64 * 144 + 64 * 80},
-        {"nvk-192-sid", 80, 128, 32, 1, 65 * 176 + 64 * 144 + 64 * 80},
-        {"nvk-192-sid", 256, 64, 16, 0, 64 * 528 + 32 * 80 + 32 * 48},
-        {"nvk-192-sid", 72, 0, 0, 0, 0},
-        {"nvk-192-sid", 512, 0, 0, 0, 0},
-        {"lavapipe-sid", 64, 8, 32, 0, 72 * 144 + 8 * 144 + 8 * 80},
-        {"lavapipe-sid", 128, 0, 0, 0, 0},
-        {"radv-navi21-trixie", 128, 0, 0, 0, 0},
-        {"anv-dg2-sid", 128, 0, 0, 0, 0}, /* its compiler spills */
-        {"anv-bmg-sid", 64, 0, 0, 0, 0},
+        {"radv-navi31-sid", 128, 128, 32, 1, 1, 65 * 272 + 64 * 144 + 64 * 80},
+        {"radv-navi31-sid", 64, 128, 32, 1, 1, 65 * 144 + 64 * 144 + 64 * 80},
+        {"radv-navi31-sid", 256, 128, 16, 0, 1, 96 * 528 + 64 * 80 + 64 * 48},
+        {"nvk-192-sid", 128, 128, 32, 1, 1, 65 * 272 + 64 * 144 + 64 * 80},
+        {"nvk-192-sid", 80, 128, 32, 1, 1, 65 * 176 + 64 * 144 + 64 * 80},
+        {"nvk-192-sid", 256, 64, 16, 0, 1, 64 * 528 + 32 * 80 + 32 * 48},
+        {"nvk-192-sid", 72, 0, 0, 0, 0, 0},
+        {"nvk-192-sid", 512, 0, 0, 0, 0, 0},
+        {"lavapipe-sid", 64, 8, 32, 0, 1, 72 * 144 + 8 * 144 + 8 * 80},
+        {"lavapipe-sid", 128, 0, 0, 0, 0, 0},
+        {"radv-navi21-trixie", 128, 0, 0, 0, 0, 0},
+        {"anv-dg2-sid", 128, 128, 32, 0, 4, 96 * 272 + 32 * 144 + 32 * 80}, /* a quarter of the outputs each */
+        {"anv-dg2-sid", 64, 128, 32, 0, 4, 96 * 144 + 32 * 144 + 32 * 80},
+        {"anv-dg2-sid", 80, 0, 0, 0, 0, 0}, /* ten matrices of outputs: five are too many */
+        {"anv-dg2-sid", 256, 0, 0, 0, 0, 0},
+        {"anv-bmg-sid", 128, 256, 32, 0, 2, 128 * 272 + 64 * 144 + 64 * 80},
+        {"anv-bmg-sid", 64, 256, 32, 0, 2, 128 * 144 + 64 * 144 + 64 * 80},
+        {"anv-bmg-sid", 256, 0, 0, 0, 0, 0},
     };
     const enum sto_kernel kernel = STO_KERNEL_attn_prefill_coopmat_f16;
     const struct sto_kernel_info *info = sto_kernel_get(kernel);
@@ -404,9 +409,10 @@ static void attention_uses_matrix_units(void **state)
             fail_msg("%s: heads of %u: %d", cases[i].snapshot, cases[i].head_dim, fits);
         if (fits && (t.values[0] != cases[i].workgroup || t.values[5] != cases[i].head_dim ||
                      t.values[6] != cases[i].tokens || t.values[7] != cases[i].hold ||
-                     sto_tuning_shared_bytes(info, &t) != cases[i].shared))
-            fail_msg("%s: heads of %u: workgroup %u, %u tokens, hold %u, %u bytes", cases[i].snapshot, t.values[5],
-                     t.values[0], t.values[6], t.values[7], sto_tuning_shared_bytes(info, &t));
+                     t.values[8] != cases[i].split || sto_tuning_shared_bytes(info, &t) != cases[i].shared))
+            fail_msg("%s: heads of %u: workgroup %u, %u tokens, hold %u, split %u, %u bytes", cases[i].snapshot,
+                     t.values[5], t.values[0], t.values[6], t.values[7], t.values[8],
+                     sto_tuning_shared_bytes(info, &t));
     }
 }
 
