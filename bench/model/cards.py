@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Architecture(NamedTuple):
     """What one core (SM, CU, Xe core) does per clock."""
     compilers: str         # the table in bench/compilers that speaks for it
-    loops: str             # the rows of loops.csv; "" where no compiler could be asked
+    loops: str             # the rows of loops.csv
     subgroup: int          # what the device plan chooses
     issues: int            # vector instructions per clock and core
     fma_lanes: int         # FP32 fused multiply-adds per clock and core, without dual issue
@@ -37,8 +37,8 @@ ARCHITECTURES = {
     "rdna2": Architecture("radv-navi21", "radv-navi21", 32, 2, 64, 0, 128, 1, 64, 32, 32, 2, 64),
     "rdna3": Architecture("radv-navi31", "radv-navi31", 32, 2, 64, 512, 128, 1, 64, 32, 32, 2, 64),
     "rdna4": Architecture("radv-gfx1201", "radv-gfx1201", 32, 2, 64, 1024, 128, 1, 64, 32, 32, 2, 64),
-    "xe": Architecture("anv-dg2", "", 8, 16, 128, 2048, 64, 1, 64, 128, 128, 1, 64),
-    "xe2": Architecture("anv-bmg", "", 16, 8, 128, 2048, 64, 1, 64, 64, 64, 1, 64),
+    "xe": Architecture("anv-dg2", "anv-dg2", 8, 16, 128, 2048, 64, 1, 64, 128, 128, 1, 64),
+    "xe2": Architecture("anv-bmg", "anv-bmg", 16, 8, 128, 2048, 64, 1, 64, 64, 64, 1, 64),
 }
 
 

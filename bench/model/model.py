@@ -36,7 +36,8 @@ class Assumed:
     tile_share: float = 0.7     # the same for a tile kernel, with barriers and shared memory
     matrix_share: float = 0.5   # of the matrix rate that a cooperative-matrix kernel reaches
     attention_share: float = 0.2 # of the FP32 rate that attention over a prompt reaches
-    small_trips: float = 2.0    # dependent reads in a dispatch of one workgroup per row (RoPE), or in a tail (norm, merge)
+    idle_latency_us: float = 0.25 # the same where a tail reads alone what has just been written, or attention a short context
+    small_trips: float = 2.0    # dependent reads in a dispatch of one workgroup per row (RoPE), or in a merge of few pieces
     host_us: float = 0.0        # between two steps; 0: they are queued, as strato run and strato bench do
     overlap: float = float("inf") # how bounds join: (sum of t^p)^(1/p); infinite: the largest alone counts
     unpack: int = 4             # instructions per word to put high bits to low ones, when each has its plane
@@ -46,7 +47,7 @@ class Assumed:
 class Plan:
     """How a decode step is recorded. A group is what lies between two barriers: the roles of its matrices, or a small
     dispatch (norm, rope, attention, merge, activation) without any. "+" is a tail: what the group's last workgroup does
-    alone, as long as a small dispatch, but without a gap before it."""
+    alone, without a gap before it."""
     name: str
     groups: tuple
     family: str = "matvec" # of kernels
@@ -65,6 +66,8 @@ REPACKED_FLOAT = replace(LANE_ORDER, name="x in lane order, planes", layout="pla
 HEAD = 4 # small groups around the layers: step, embedding, norm, arg-max
 
 ROWS = 4 # of a matrix-vector workgroup with one column (runtime/vk/tuning.c, runtime/ops/matmul.c)
+NORM_WORKGROUP = 128 # of a norm's own dispatch
+KV_PAGE = 128 # tokens of a piece of context (shaders/shared/step.h)
 ROLES = {"q", "k", "v", "o", "gate", "up", "down"}
 
 
@@ -79,7 +82,7 @@ def compiler_table(name):
 @lru_cache(maxsize=None)
 def loop_table():
     with open(HERE / "loops.csv", encoding="utf-8", newline="") as f:
-        return {(r["target"], r["kernel"]): tuple(int(r[c]) for c in ("instructions", "loop", "inner"))
+        return {(r["target"], r["kernel"]): tuple(int(r[c]) for c in ("instructions", "loop", "inner", "tail"))
                 for r in csv.DictReader(f)}
 
 
@@ -90,23 +93,10 @@ def table_row(arch, kernel):
 
 
 def loop_of(arch, kernel):
-    """(instructions outside the loop, of the loop without its inner loop, of the inner loop).
-
-    Kernels change more often than loops.csv: where the compilers' table has more or fewer instructions by now, all
-    but the inner loop is scaled to it. Where no disassembly was had, the part outside the loop and the inner loop are
-    the other compilers' average."""
-    total = int(table_row(arch, kernel).get("instructions") or 0)
-    if arch.loops:
-        whole, loop, inner = loop_table()[arch.loops, kernel]
-        scale = total / whole if total else 1.0
-        return (whole - loop) * scale, (loop - inner) * scale, inner
-    others = [counts for (_, k), counts in loop_table().items() if k == kernel]
-    outside = sum(whole - loop for whole, loop, _ in others) / len(others)
-    inner = sum(inner for _, _, inner in others) / len(others)
-    if kernel.startswith("matmul"): # half as many rows in a tile on Intel
-        outside, inner = outside / 2, inner / 2
-    total = total or sum(whole for whole, _, _ in others) / len(others)
-    return outside, max(total - outside - inner, 0.3 * total), inner
+    """(instructions outside the loop, of the loop without its inner loop, of the inner loop). The tail, which one
+    workgroup of a dispatch runs, counts for none: it waits for memory, and norm_trips says how often."""
+    whole, loop, inner, tail = loop_table()[arch.loops, kernel]
+    return whole - loop - tail, loop - inner, inner
 
 
 def kernel_loop(arch, plan, fmt, assumed):
@@ -154,12 +144,29 @@ def joined(times, p):
     return longest if p == float("inf") else longest * sum((t / longest) ** p for t in times) ** (1 / p)
 
 
+def norm_trips(n, lanes, workgroup):
+    """How often a norm of n elements waits for memory (shaders/lib/rms.glsl): sums of squares, 8 vectors of four in
+    flight where one subgroup takes all four chains, one where each has a chain; then 4 in flight; and its result is read."""
+    quads, subgroups = n / 4, workgroup // lanes
+    sums = ceil(quads / lanes / 8) if subgroups == 1 else ceil(quads / lanes / min(subgroups, 4))
+    return sums + ceil(quads / workgroup / 4) + 1
+
+
+def attention_trips(shape, depth):
+    """The same for decode attention over one piece (shaders/attn_decode.comp; a workgroup of 128): 32 tokens a round
+    with 64 elements of K on their way, 128 / (head_dim / 4) tokens of V side by side, 2 on their way; q and the page."""
+    tokens = min(depth, KV_PAGE)
+    return ceil(tokens / 32) * ceil(shape.head_dim / 64) + ceil(tokens * shape.head_dim / 4 / 128 / 2) + 2
+
+
 @lru_cache(maxsize=None)
 def decode(card, shape, plan, assumed, depth=64):
     """{part: seconds of a token}. A group's time goes to the bound that is the largest there; `depth` tokens of context
     (64: the average of tg128)."""
+    lanes = architecture(card).subgroup
     parts = dict.fromkeys(("memory", "instructions", "cache", "latency", "small", "gaps", "host"), 0.0)
     small = assumed.small_trips * assumed.latency_us * 1e-6
+    idle = assumed.idle_latency_us * 1e-6
     kv = shapes.kv_bytes(shape, depth) / shape.layers / (card.gb_per_s * 1e9 * assumed.dram_share)
 
     def run(matrices):
@@ -173,11 +180,17 @@ def decode(card, shape, plan, assumed, depth=64):
             matrices = [at[role] for role in group.split() if role in ROLES]
             if matrices:
                 run(matrices)
+            elif group.startswith("attention"):
+                parts["small"] += attention_trips(shape, depth) * idle
+                parts["memory"] += kv
+            elif group == "norm":
+                parts["small"] += norm_trips(shape.embd, lanes, NORM_WORKGROUP) * idle
             else:
                 parts["small"] += small
-            parts["small"] += small * group.count("+")
-            if group.startswith("attention"):
-                parts["memory"] += kv
+            if "+norm" in group: # the count, then the norm by a workgroup of one subgroup
+                parts["small"] += (1 + norm_trips(shape.embd, lanes, lanes)) * idle
+            elif "+quantise" in group or ("+merge" in group and depth > KV_PAGE):
+                parts["small"] += small
     run([shapes.output_matrix(shape)])
     parts["small"] += HEAD * small
     parts["gaps"] = (shape.layers * len(plan.groups) + HEAD + 1) * assumed.gap_us * 1e-6
@@ -223,9 +236,6 @@ def tile(arch, kernel):
 def tile_loop(arch, kernel):
     """Instructions of a tile kernel: (outside the loop, in one trip, which is 32 elements of a row: decoding and
     copying into shared memory, and the products). Of a kernel on matrix units all counts as decoding."""
-    if kernel.startswith("matmul_coopmat") and (arch.loops, kernel) not in loop_table():
-        outside, load, _ = loop_of(arch, kernel.replace("coopmat", "f16")) # decodes a block per invocation as well
-        return outside, load, 64
     outside, load, inner = loop_of(arch, kernel)
     return outside, load, 32 * inner
 

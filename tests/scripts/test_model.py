@@ -22,7 +22,7 @@ import shapes
 
 LLAMA2, QWEN3, QWEN2 = shapes.SHAPES
 CARD = {c.name: c for c in cards.CARDS}
-FREE = replace(model.Assumed(), gap_us=0, small_trips=0, dram_share=1.0)
+FREE = replace(model.Assumed(), gap_us=0, small_trips=0, idle_latency_us=0, dram_share=1.0)
 
 
 def near(value, expected, tolerance):
@@ -136,6 +136,24 @@ def a_gap_costs_what_its_groups_cost():
     near(seconds[1] - seconds[0], (32 * 6 + 5) * 3e-6, 1e-6)
 
 
+def a_tail_waits_as_often_as_its_loads_depend():
+    # 4,096 elements are 1,024 vectors of four: 32 lanes have 32 each, so 4 rounds of 8, 8 rounds of 4, and the store
+    assert model.norm_trips(4096, 32, 32) == 4 + 8 + 1
+    # four subgroups have a chain each, which is 8 vectors one by one, and then 8 each of which 4 at a time
+    assert model.norm_trips(4096, 32, 128) == 8 + 2 + 1
+    # 64 tokens: 2 rounds of 32, two loads of K each; 16 of V per invocation, two at a time
+    assert model.attention_trips(LLAMA2, 64) == 2 * 2 + 8 + 2
+    assert model.attention_trips(LLAMA2, 4096) == model.attention_trips(LLAMA2, 128)
+
+
+def a_tail_is_not_every_workgroups_work():
+    for (target, kernel), (whole, loop, inner, tail) in model.loop_table().items():
+        assert inner <= loop <= whole - tail and (tail > 0) == kernel.startswith("matvec"), (target, kernel)
+    arch = cards.ARCHITECTURES["ampere"]
+    whole, loop, _, tail = model.loop_table()["nvk-ampere", "matvec_q4_0"]
+    assert model.loop_of(arch, "matvec_q4_0") == (whole - loop - tail, loop, 0)
+
+
 def the_largest_gap_gives_the_wanted_share():
     card, some = CARD["RTX 3090"], model.Assumed()
 
@@ -154,15 +172,32 @@ def the_peers_rate_is_its_share_in_other_words():
     near(model.share(CARD["RX 6600"], LLAMA2, model.peer_rate(CARD["RX 6600"])), 0.86, 1e-9)
 
 
-def loops_are_found_in_both_dialects():
+def loops_are_found_in_all_dialects():
     amd = "disasm:\nBB0:\n\ts_mov_b32 s0, s1  ; 00\n\ts_branch BB2 ; 00\n" \
           "BB1:\n\tv_add v0, v1 ; 00\n\tv_mul v0, v1 ; 00\nBB2:\n" \
           "\ts_cmp s0, s1 ; 00\n\ts_cbranch_scc1 BB1 ; 00\nBB3:\n\ts_endpgm ; 00\n"
-    assert [loops.count(s) for s in loops.shaders(amd)] == [(7, 4, 0)]
+    assert [loops.count(s) for s in loops.shaders(amd)] == [(7, 4, 0, 0)]
     nvidia = "block 0 L0 [] -> {\n r0 = mov // delay=1\n}\nblock 1 L1 [0, 3] -> {\n@p0 bra pT L4 // delay=1\n}\n" \
              "block 2 L2 [1] -> {\n r0 = fadd // delay=1\n@!p0 bra pT L2 // delay=1\n}\n" \
              "block 3 L3 [2] -> {\n bra pT L1 // delay=1\n}\nblock 4 L4 [1] -> {\n exit // delay=1\n}\n"
-    assert [loops.count(s) for s in loops.shaders(nvidia)] == [(6, 4, 2)]
+    assert [loops.count(s) for s in loops.shaders(nvidia)] == [(6, 4, 2, 0)]
+    intel = "Native code for unnamed compute shader (x)\nSIMD16 shader: 6 instructions.\n(W)     mov (16)   r1   r0 {I@1}\n" \
+            "\nL3:\n        add (16)   r2:d  r1  r1\n(f0.0)  if (16)    jip:L5    uip:L5\n        mul (16)  r2  r2\n" \
+            "\nL5:\n        endif (16)   L6\n\nL6:\n        while (16)   L3\n(W)     send.gtwy (1)   null  r3  {EOT}\n" \
+            "\nNIR (final form) for compute shader:\nL9:\n    } else {\n        add (16) r1\n"
+    assert [loops.count(s) for s in loops.shaders(intel)] == [(7, 5, 0, 0)]
+
+
+def what_follows_the_count_of_workgroups_is_a_tail():
+    # a loop of 3, a count by one lane (a branch around it), then a longer loop that one workgroup runs
+    nvidia = "block 0 L0 [] -> {\n r0 = mov // delay=1\n}\n" \
+             "block 1 L1 [0, 1] -> {\n r0 = fadd // delay=1\n r1 = fadd // delay=1\n@p0 bra pT L1 // delay=1\n}\n" \
+             "block 2 L2 [1] -> {\n@p1 bra pT L4 // delay=1\n}\n" \
+             "block 3 L3 [2] -> {\n r2 = atom.add.u32 [r4] r1 // delay=1\n}\n" \
+             "block 4 L4 [2, 3] -> {\n@p2 bra pT L6 // delay=1\n}\n" \
+             "block 5 L5 [4, 5] -> {\n" + " r0 = fmul // delay=1\n" * 7 + "@p3 bra pT L5 // delay=1\n}\n" \
+             "block 6 L6 [4, 5] -> {\n exit // delay=1\n}\n"
+    assert [loops.count(s) for s in loops.shaders(nvidia)] == [(16, 3, 0, 10)]
 
 
 def the_program_prints_every_table():
@@ -180,5 +215,7 @@ run(file_sizes_are_those_that_llama_bench_prints, bytes_of_a_token_are_the_file_
     lines_are_counted_per_load_instruction, a_load_stays_inside_its_row_but_for_the_last_word,
     planes_ask_for_every_sector_about_once, nothing_reads_faster_than_the_memory, predictions_move_the_way_they_must,
     bounds_that_overlap_less_cost_more, a_gap_costs_what_its_groups_cost, the_largest_gap_gives_the_wanted_share,
-    the_peers_rate_is_its_share_in_other_words, loops_are_found_in_both_dialects,
+    a_tail_waits_as_often_as_its_loads_depend, a_tail_is_not_every_workgroups_work,
+    the_peers_rate_is_its_share_in_other_words, loops_are_found_in_all_dialects,
+    what_follows_the_count_of_workgroups_is_a_tail,
     the_program_prints_every_table)
