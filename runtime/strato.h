@@ -126,6 +126,11 @@ uint64_t sto_device_peak_bytes(const struct sto_device *device);
 uint64_t sto_device_local_bytes(const struct sto_device *device);
 uint64_t sto_device_local_peak_bytes(const struct sto_device *device);
 
+/* Bytes of host memory that this library holds for all that devices read, and the most that it ever held, in this
+ * process. Any thread. */
+uint64_t sto_host_bytes(void);
+uint64_t sto_host_peak_bytes(void);
+
 /* ---- models ----------------------------------------------------------------------------------------------- */
 
 struct sto_model;

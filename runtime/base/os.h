@@ -26,6 +26,8 @@ enum sto_status sto_map_read(const struct sto_map *map, uint64_t offset, void *d
 /* Tells the system that a range will be needed soon, or is not needed any more. Hints only. */
 void sto_map_will_need(const struct sto_map *map, uint64_t offset, uint64_t size);
 void sto_map_dont_need(const struct sto_map *map, uint64_t offset, uint64_t size);
+/* Lets the system's cache drop what sto_map_read brought there. A hint only. */
+void sto_map_forget(const struct sto_map *map, uint64_t offset, uint64_t size);
 
 /* A whole file into memory (free with sto_free), at most max_bytes. NUL added after the end, not counted in size. */
 enum sto_status sto_file_read(const char *path, uint64_t max_bytes, char **data, size_t *size, struct sto_error *err);
@@ -60,6 +62,7 @@ struct sto_cond;
 
 struct sto_thread *sto_thread_start(void (*run)(void *arg), void *arg); /* NULL: none could be started */
 void sto_thread_join(struct sto_thread *thread);                        /* waits, then frees; accepts NULL */
+void sto_thread_refuse(bool refuse); /* for tests: from here on no thread can be started, or they can again */
 struct sto_mutex *sto_mutex_create(void);
 void sto_mutex_destroy(struct sto_mutex *mutex);
 void sto_mutex_lock(struct sto_mutex *mutex);
@@ -92,6 +95,8 @@ uint64_t sto_now_ns(void);    /* monotonic */
 int64_t sto_local_seconds(void); /* what the wall clock shows here, as seconds since 1970-01-01 00:00 on that clock */
 uint64_t sto_wall_seed(void); /* something that differs from run to run, for default seeds */
 uint64_t sto_ram_bytes(void); /* of the machine; 0 when unknown */
+/* What could be used now without swapping, within the limit of this process's control group; 0: unknown. */
+uint64_t sto_ram_available_bytes(void);
 /* Asks for large pages behind memory that will be filled and then read from end to end. A hint only. */
 void sto_memory_want_large_pages(void *data, uint64_t size);
 /* Peak resident set and present proportional set (resident where there is no such figure), in bytes; 0: unknown. */

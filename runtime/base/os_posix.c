@@ -176,6 +176,20 @@ void sto_map_dont_need(const struct sto_map *map, uint64_t offset, uint64_t size
     advise(map, offset, size, false, MADV_DONTNEED);
 }
 
+/* Whole pages alone are dropped: those at both ends hold bytes of neighbours too, which drop them later. */
+void sto_map_forget(const struct sto_map *map, uint64_t offset, uint64_t size)
+{
+    const struct map_handle *handle = map->handle;
+#ifdef POSIX_FADV_DONTNEED
+    if (handle != NULL)
+        (void)posix_fadvise(handle->fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+#else
+    (void)handle;
+    (void)offset;
+    (void)size;
+#endif
+}
+
 /* Reads to the end by growing, because a pipe or a file in /proc has no size to ask for. */
 static enum sto_status read_all(int fd, const char *path, uint64_t max_bytes, char **data, size_t *size,
                                 struct sto_error *err)
@@ -413,9 +427,16 @@ static void *thread_main(void *arg)
 
 /* Our threads take no signals but those that their own faults raise: a handler of the host program, such as the one
  * for Ctrl-C, runs on a thread that the host knows. */
+static atomic_bool refuse_threads;
+
+void sto_thread_refuse(bool refuse)
+{
+    atomic_store(&refuse_threads, refuse);
+}
+
 struct sto_thread *sto_thread_start(void (*run)(void *arg), void *arg)
 {
-    struct sto_thread *thread = sto_calloc(1, sizeof *thread);
+    struct sto_thread *thread = atomic_load(&refuse_threads) ? NULL : sto_calloc(1, sizeof *thread);
     if (thread == NULL)
         return NULL;
     thread->run = run;
@@ -651,6 +672,45 @@ static uint64_t proc_kb(const char *path, const char *field)
     }
     (void)fclose(f);
     return bytes;
+}
+
+/* A number in a file of its own; UINT64_MAX when there is none, as where it says "max". */
+static uint64_t number_in(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    unsigned long long value = 0;
+    const int n = f != NULL ? fscanf(f, "%llu", &value) : 0;
+    if (f != NULL)
+        (void)fclose(f);
+    return n == 1 ? value : UINT64_MAX;
+}
+
+/* A container sees its own control group at the root: version 2, then 1. Cached files count as used, and can go. */
+static uint64_t group_available(void)
+{
+    static const struct {
+        const char *most, *used, *stat, *cached;
+    } versions[] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file "},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+         "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file "},
+    };
+    for (int i = 0; i < 2; i++) {
+        const uint64_t most = number_in(versions[i].most), used = number_in(versions[i].used);
+        if (most == UINT64_MAX || used == UINT64_MAX)
+            continue;
+        const uint64_t cached = proc_kb(versions[i].stat, versions[i].cached) / 1024; /* these are bytes */
+        const uint64_t kept = used > cached ? used - cached : 0;
+        return most > kept ? most - kept : 0;
+    }
+    return UINT64_MAX;
+}
+
+uint64_t sto_ram_available_bytes(void)
+{
+    const uint64_t machine = proc_kb("/proc/meminfo", "MemAvailable:"), group = group_available();
+    const uint64_t all = machine > 0 ? machine : sto_ram_bytes();
+    return all < group ? all : group;
 }
 
 /* VmHWM first: ru_maxrss survives exec, so it may be the peak of the program that started us. */

@@ -191,6 +191,14 @@ void sto_map_dont_need(const struct sto_map *map, uint64_t offset, uint64_t size
                         (SIZE_T)(size > map->size - offset ? map->size - offset : size));
 }
 
+/* Windows keeps what was read in its standby list, which counts as available. */
+void sto_map_forget(const struct sto_map *map, uint64_t offset, uint64_t size)
+{
+    (void)map;
+    (void)offset;
+    (void)size;
+}
+
 /* Reads to the end by growing, because a pipe has no size to ask for. */
 static enum sto_status read_all(HANDLE file, const char *path, uint64_t max_bytes, char **data, size_t *size,
                                 struct sto_error *err)
@@ -435,9 +443,16 @@ static DWORD WINAPI thread_main(void *arg)
     return 0;
 }
 
+static atomic_bool refuse_threads;
+
+void sto_thread_refuse(bool refuse)
+{
+    atomic_store(&refuse_threads, refuse);
+}
+
 struct sto_thread *sto_thread_start(void (*run)(void *arg), void *arg)
 {
-    struct sto_thread *thread = sto_calloc(1, sizeof *thread);
+    struct sto_thread *thread = atomic_load(&refuse_threads) ? NULL : sto_calloc(1, sizeof *thread);
     if (thread == NULL)
         return NULL;
     thread->run = run;
@@ -606,6 +621,12 @@ uint64_t sto_ram_bytes(void)
 {
     MEMORYSTATUSEX memory = {.dwLength = sizeof memory};
     return GlobalMemoryStatusEx(&memory) ? memory.ullTotalPhys : 0;
+}
+
+uint64_t sto_ram_available_bytes(void)
+{
+    MEMORYSTATUSEX memory = {.dwLength = sizeof memory};
+    return GlobalMemoryStatusEx(&memory) ? memory.ullAvailPhys : 0;
 }
 
 void sto_memory_want_large_pages(void *data, uint64_t size)

@@ -131,6 +131,11 @@ enum sto_status sto_device_submit_pass(struct sto_device *device, struct sto_rec
 /* Waits until the timeline has reached ticket. STO_ERR_DEVICE_LOST when it never will. */
 enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, struct sto_error *err);
 
+/* True once any call has said that the device was lost. Any thread. */
+bool sto_device_is_lost(const struct sto_device *device);
+/* Waits until nothing runs on the device any more; on one that was lost, until the driver says so. */
+void sto_device_settle(struct sto_device *device);
+
 /* What went through the queue since the device was opened: vkQueueSubmit2 calls, the host's time in these and in
  * waiting for the timeline and reading timestamps, and the longest submission batch by the queue's clock (0: none was
  * timed; steps that run while others are queued are not). */

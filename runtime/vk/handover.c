@@ -125,8 +125,8 @@ static VkResult hand_to_simulator(struct sto_simulated *s, enum sto_sim_queue qu
                                      .span = &figures[i].span,
                                      .tag = (void *)(uintptr_t)from->pCommandBufferInfos,
                                      .n_signals = from->signalSemaphoreInfoCount};
-        if (from->waitSemaphoreInfoCount > 0)
-            to->wait = sync_of(&from->pWaitSemaphoreInfos[0]);
+        for (uint32_t k = 0; k < from->waitSemaphoreInfoCount; k++)
+            to->waits[k] = sync_of(&from->pWaitSemaphoreInfos[k]);
         for (uint32_t k = 0; k < to->n_signals; k++)
             to->signals[k] = sync_of(&from->pSignalSemaphoreInfos[k]);
     }
@@ -174,6 +174,16 @@ VkResult sto_semaphore_signal(struct sto_device *device, VkSemaphore semaphore, 
     return VK_SUCCESS;
 }
 
+/* Now and then it looks whether another thread was told that the device is lost: not all drivers tell each. */
+static VkResult wait_unless_lost(struct sto_device *device, const VkSemaphoreWaitInfo *info)
+{
+    const uint64_t look_ns = 200 * 1000 * 1000;
+    VkResult result = VK_TIMEOUT;
+    while (result == VK_TIMEOUT && !device->lost)
+        result = device->vk.vkWaitSemaphores(device->handle, info, look_ns);
+    return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
+}
+
 VkResult sto_semaphore_wait(struct sto_device *device, VkSemaphore semaphore, uint64_t value)
 {
     const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
@@ -181,7 +191,7 @@ VkResult sto_semaphore_wait(struct sto_device *device, VkSemaphore semaphore, ui
                                       .pSemaphores = &semaphore,
                                       .pValues = &value};
     if (device->simulated == NULL)
-        return device->vk.vkWaitSemaphores(device->handle, &info, UINT64_MAX);
+        return wait_unless_lost(device, &info);
     const bool reached = sto_simulator_wait(device->simulated->simulator, timeline_of(semaphore), value);
     return reached && !device->lost ? VK_SUCCESS : VK_ERROR_DEVICE_LOST;
 }

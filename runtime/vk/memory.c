@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/mem.h"
+#include "runtime/host_memory.h"
 #include "runtime/vk/device_impl.h"
 
 enum { SMALL_BYTES = 1 << 20, SHARED_BLOCK_BYTES = 4 << 20, ALIGNMENT = 256 };
@@ -55,6 +56,8 @@ static void block_destroy(struct sto_device *device, struct sto_block *block)
         atomic_fetch_sub(&device->bytes, block->charged_bytes);
         if (block->kind == STO_MEMORY_DEVICE)
             atomic_fetch_sub(&device->local_bytes, block->charged_bytes);
+        else
+            sto_host_uncount(block->charged_bytes);
     }
     sto_free(block->free);
     sto_free(block);
@@ -74,6 +77,8 @@ static void charge(struct sto_device *device, struct sto_block *block, uint64_t 
     count_bytes(&device->bytes, &device->peak_bytes, bytes);
     if (block->kind == STO_MEMORY_DEVICE)
         count_bytes(&device->local_bytes, &device->local_peak_bytes, bytes);
+    else
+        sto_host_count(bytes);
 }
 
 static enum sto_status no_fit(struct sto_device *device, struct sto_error *err, const char *what, uint64_t bytes,

@@ -211,7 +211,7 @@ static enum sto_status submit_all(struct sto_recording *rec, const struct sto_pa
     }
     if (status == STO_OK)
         status = submit_batches(rec, first, rec->n_buffers - first, err);
-    if (status != STO_OK && first > 0)
+    if (status != STO_OK && first > 0 && !rec->device->lost)
         (void)rec->device->vk.vkQueueWaitIdle(rec->device->queue); /* what went before it must not be left running */
     return status;
 }
@@ -255,6 +255,16 @@ enum sto_status sto_device_wait(struct sto_device *device, uint64_t ticket, stru
         return sto_device_fail(device, err, result, "waiting for the device");
     retire(device, ticket);
     return STO_OK;
+}
+
+bool sto_device_is_lost(const struct sto_device *device)
+{
+    return atomic_load(&device->lost);
+}
+
+void sto_device_settle(struct sto_device *device)
+{
+    (void)device->vk.vkDeviceWaitIdle(device->handle);
 }
 
 void sto_queue_forget(struct sto_recording *rec)

@@ -181,14 +181,19 @@ static void go_on(struct sto_simulator *sim, struct queue *q)
         end_batch(sim, q);
 }
 
+static bool is_reached(const struct sto_simulator *sim, struct sto_sim_sync wait)
+{
+    return wait.value == 0 || sim->timelines[wait.timeline]->value >= wait.value;
+}
+
 /* Begins what may begin now. Returns whether anything did: its end may let others begin. */
 static bool begin_batch(struct sto_simulator *sim, struct queue *q)
 {
     if (q->running || q->n == 0)
         return false;
     const struct job *job = &q->jobs[q->first];
-    const struct sto_sim_sync wait = job->batch.wait;
-    if (job->submitted_s > sim->now_s || (wait.value > 0 && sim->timelines[wait.timeline]->value < wait.value))
+    const struct sto_sim_sync *waits = job->batch.waits;
+    if (job->submitted_s > sim->now_s || !is_reached(sim, waits[0]) || !is_reached(sim, waits[1]))
         return false;
     if (sim->started != NULL)
         sim->started(sim->user, job->batch.tag);

@@ -9,9 +9,9 @@
  *
  * A batch takes: latency (with jitter) for each of its copies, its bytes to the device, its kernels, its bytes back.
  * Copies in one direction share the link; the link in both directions and the processor share host memory, each
- * getting as much as the others or what it can take. Not simulated: device memory as copies and kernels share it, the
- * host's own instructions, launches. Pure but for its clock: no device, no threads, the same times for the same calls
- * and seed. */
+ * getting as much as the others or what it can take. Not simulated: device memory as copies and kernels share it,
+ * launches, the host by itself, so that staging and reading from disk take no time. Pure but for its clock: no device,
+ * no threads, the same times for the same calls and seed. */
 #ifndef STO_VK_SIMULATOR_H
 #define STO_VK_SIMULATOR_H
 
@@ -38,7 +38,7 @@ struct sto_sim_sync {
 
 struct sto_sim_batch {
     struct sto_sim_work work;
-    struct sto_sim_sync wait, signals[2];
+    struct sto_sim_sync waits[2], signals[2];
     uint32_t n_signals;
     struct sto_sim_span *span; /* filled in when it has ended; NULL: nobody asks */
     void *tag;                 /* for `started`                                  */

@@ -8,7 +8,7 @@
 #include "runtime/vk/device_impl.h"
 #include "runtime/vk/recorder.h"
 
-enum { N_SLOTS = 2, SLOT_BYTES = 16 << 20 };
+enum { N_SLOTS = 2, SLOT_BYTES = 16 << 20, LEAST_SLOT_BYTES = 64 << 10 };
 
 struct slot {
     struct sto_buffer buffer;
@@ -33,17 +33,21 @@ enum sto_status sto_uploader_create(struct sto_device *device, struct sto_upload
     return STO_OK;
 }
 
-static enum sto_status slot_open(struct sto_uploader *up, struct slot *slot, struct sto_error *err)
+/* A slot that nothing reads any more, with room for so many bytes: no larger than what is uploaded, since such memory
+ * is short. */
+static enum sto_status slot_open(struct sto_uploader *up, struct slot *slot, uint64_t bytes, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
-    if (slot->buffer.impl == NULL)
-        status = sto_buffer_create(up->device, STO_MEMORY_UPLOAD, SLOT_BYTES, "staging", &slot->buffer, err);
-    if (status == STO_OK && slot->rec == NULL)
+    if (slot->rec == NULL)
         status = sto_recording_create(up->device, &slot->rec, err);
     if (status == STO_OK && slot->ticket != 0)
         status = sto_device_wait(up->device, slot->ticket, err);
     slot->ticket = 0;
-    return status;
+    if (status != STO_OK || bytes <= slot->buffer.bytes)
+        return status;
+    sto_buffer_destroy(up->device, &slot->buffer);
+    return sto_buffer_create(up->device, STO_MEMORY_UPLOAD, bytes < LEAST_SLOT_BYTES ? LEAST_SLOT_BYTES : bytes,
+                             "staging", &slot->buffer, err);
 }
 
 static enum sto_status check_range(const struct sto_buffer *buffer, uint64_t offset, uint64_t bytes,
@@ -69,7 +73,7 @@ enum sto_status sto_upload(struct sto_uploader *up, const struct sto_buffer *dst
     while (bytes > 0) {
         const uint64_t part = bytes < SLOT_BYTES ? bytes : SLOT_BYTES;
         struct slot *slot = &up->slots[up->next];
-        if ((status = slot_open(up, slot, err)) != STO_OK)
+        if ((status = slot_open(up, slot, part, err)) != STO_OK)
             return status;
         memcpy(slot->buffer.mapped, from, (size_t)part);
         sto_recording_begin(slot->rec);

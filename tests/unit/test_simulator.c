@@ -44,11 +44,11 @@ static double pass_through_ring(uint32_t slots, bool serial)
     const uint32_t arrived = sto_simulator_timeline(sim), used = sto_simulator_timeline(sim);
     for (uint64_t t = 1; t <= LAYERS; t++) {
         const struct sto_sim_batch copy = {.work = {.up_bytes = GB, .copies = 1},
-                                           .wait = {used, t > slots ? t - slots : 0},
+                                           .waits = {{used, t > slots ? t - slots : 0}},
                                            .signals = {{arrived, t}},
                                            .n_signals = 1};
         const struct sto_sim_batch layer = {.work = {.device_s = sto_simulator_kernel_s(sim, true, GB, 0)},
-                                            .wait = {arrived, t},
+                                            .waits = {{arrived, t}},
                                             .signals = {{used, t}},
                                             .n_signals = 1};
         submit(sim, serial ? STO_SIM_COMPUTE : STO_SIM_TRANSFER, &copy);
@@ -182,7 +182,7 @@ static void what_never_comes_is_said(void **state)
     struct sto_simulator *sim = create(&(struct sto_simulation){.vram_gb_per_s = 100, .link_gb_per_s = 10});
     const uint32_t a = sto_simulator_timeline(sim), b = sto_simulator_timeline(sim);
     assert_false(sto_simulator_wait(sim, a, 1));
-    submit(sim, STO_SIM_COMPUTE, &(struct sto_sim_batch){.work = {.device_s = 0.5}, .wait = {a, 1},
+    submit(sim, STO_SIM_COMPUTE, &(struct sto_sim_batch){.work = {.device_s = 0.5}, .waits = {{a, 1}},
                                                          .signals = {{b, 1}}, .n_signals = 1});
     assert_false(sto_simulator_wait(sim, b, 1));
     sto_simulator_signal(sim, a, 1);
