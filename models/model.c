@@ -159,6 +159,13 @@ static enum sto_status read_weight(const struct sto_model *model, const struct s
     return status;
 }
 
+static void forget_weight(const struct sto_model *model, const struct sto_model_weight *weight, uint64_t offset,
+                          size_t size)
+{
+    const struct sto_gguf_tensor *t = weight->source;
+    sto_map_forget(sto_gguf_map(impl_of(model)->gguf, t->split), t->offset + offset, size);
+}
+
 static void close_model(struct sto_model *model)
 {
     struct model_impl *m = impl_of(model);
@@ -177,6 +184,7 @@ static const struct sto_model_vtable vtable = {
     .record_resume = sto_decoder_record_resume,
     .record_logits = sto_decoder_record_logits,
     .read_weight = read_weight,
+    .forget_weight = forget_weight,
     .close = close_model,
 };
 

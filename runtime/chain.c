@@ -83,7 +83,10 @@ enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err)
 {
     const uint64_t ticket = e->chain_ticket;
     e->chain_ticket = 0;
-    return ticket != 0 ? sto_device_wait(e->device, ticket, err) : STO_OK;
+    const enum sto_status status = ticket != 0 ? sto_device_wait(e->device, ticket, err) : STO_OK;
+    if (ticket != 0 && e->copy != NULL)
+        (void)sto_copy_check(e->copy, NULL); /* nobody takes what these steps made */
+    return status;
 }
 
 /* ---- parameters ---- */

@@ -5,17 +5,23 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/copy_stage.h"
 #include "runtime/vk/transfers.h"
 
 struct sto_copy {
     struct sto_copy_params p; /* pieces are ours */
     struct sto_timeline *arrived, *used;
     uint64_t passes;          /* handed over */
-    uint32_t in_pass;         /* pieces of the next one that recordings handed over use */
+    uint32_t waits;           /* of a pass, for pieces or their chunks */
+    uint32_t in_pass;         /* of the next one, in recordings that were handed over */
     uint64_t last_ticket;     /* of the last recording */
 
+    struct sto_stage *stage;  /* transfer and queue: for pieces that the device cannot read; NULL: there are none */
+    bool staged_by_thread;
+
     /* transfer */
-    struct sto_transfers *transfers; /* [cycle] transfer t is (t - 1) % cycle */
+    struct sto_transfers *transfers; /* [first_copy[cycle]] those of transfer t begin at first_copy[(t - 1) % cycle] */
+    uint32_t *first_copy;            /* [cycle + 1] one for each chunk that is staged, else one      */
     struct sto_buffer addresses;     /* uint64 [n_slots] of the slots         */
     uint32_t cycle;                  /* until pieces and slots meet again     */
     uint64_t issued;                 /* transfers handed over                 */
@@ -24,10 +30,14 @@ struct sto_copy {
 
     /* The thread copies (host), or looks when copies begin and end (transfer, with a trace). */
     struct sto_thread *thread;
-    struct sto_mutex *lock; /* guards what follows */
+    uint64_t brought;       /* by the host */
+    struct sto_mutex *lock; /* guards what follows, and is held while the host signals */
     struct sto_cond *changed;
     uint64_t allowed;       /* transfers that will not wait for passes that are yet to come */
     bool stop;
+    uint64_t failed_from, failed_through; /* transfers whose pieces could not be read; 0: none */
+    uint64_t forgiven;      /* up to this transfer, nobody uses what came or did not */
+    struct sto_error why;
 };
 
 /* ---- choice ---- */
@@ -51,11 +61,6 @@ enum sto_status sto_copy_choose(const struct sto_device_plan *plan, enum sto_cop
     return STO_OK;
 }
 
-enum sto_memory sto_copy_source_memory(enum sto_copy_body body)
-{
-    return body == STO_COPY_HOST ? STO_MEMORY_READBACK : STO_MEMORY_UPLOAD; /* readback: cached, where there is that */
-}
-
 /* ---- one transfer ---- */
 
 static const struct sto_copy_piece *piece_of(const struct sto_copy *c, uint64_t t)
@@ -74,13 +79,67 @@ static uint64_t frees_slot(const struct sto_copy *c, uint64_t t)
     return t > c->p.n_slots ? t - c->p.n_slots : 0;
 }
 
+static void note_failure(struct sto_copy *c, uint64_t t, const struct sto_error *why)
+{
+    sto_mutex_lock(c->lock);
+    if (t > c->forgiven) {
+        if (c->failed_from == 0) {
+            c->failed_from = t;
+            c->why = *why;
+        }
+        c->failed_through = t;
+    }
+    sto_mutex_unlock(c->lock);
+}
+
+/* Failures of transfers up to t are settled; the lock is held. */
+static void settle(struct sto_copy *c, uint64_t t)
+{
+    if (c->failed_from != 0 && c->failed_from <= t)
+        c->failed_from = c->failed_through > t ? t + 1 : 0;
+}
+
+/* Passes do not use transfers up to t any more. */
+static void forgive(struct sto_copy *c, uint64_t t)
+{
+    sto_mutex_lock(c->lock);
+    c->forgiven = t;
+    settle(c, t);
+    sto_mutex_unlock(c->lock);
+}
+
+/* Transfer t's next chunk, which the reader read ahead. */
+static void fetch_read(struct sto_copy *c, uint64_t t, uint64_t bytes, uint8_t *dst)
+{
+    const uint8_t *data = NULL;
+    struct sto_error why = {0};
+    if (sto_reader_take(c->p.reader, &data, &why) == STO_OK)
+        memcpy(dst, data, (size_t)bytes);
+    else
+        note_failure(c, t, &why);
+    sto_reader_release(c->p.reader);
+}
+
+/* Bytes [at, at + bytes) of transfer t's piece, one chunk of the reader's or some of its memory. */
+static void fetch(void *user, uint64_t t, uint64_t at, uint64_t bytes, uint8_t *dst)
+{
+    struct sto_copy *c = user;
+    const struct sto_buffer *source = piece_of(c, t)->source;
+    if (source->mapped != NULL)
+        memcpy(dst, (const uint8_t *)source->mapped + at, (size_t)bytes);
+    else
+        fetch_read(c, t, bytes, dst);
+}
+
 /* The bytes, and where they are now. The piece's entry in the table was last read for transfer t - n_pieces, and with
  * no more slots than pieces that has been used before t's slot was free. */
-static void copy_by_host(const struct sto_copy *c, uint64_t t)
+static void copy_by_host(struct sto_copy *c, uint64_t t)
 {
     const struct sto_copy_piece *piece = piece_of(c, t);
     const struct sto_buffer *slot = slot_of(c, t);
-    memcpy(slot->mapped, piece->source->mapped, (size_t)piece->source->bytes);
+    const uint64_t all = piece->source->bytes, size = piece->source->mapped != NULL ? all : c->p.chunk_bytes;
+    for (uint64_t at = 0; at < all; at += size)
+        fetch(c, t, at, all - at < size ? all - at : size, (uint8_t *)slot->mapped + at);
     memcpy((uint8_t *)c->p.table->mapped + piece->index * sizeof slot->address, &slot->address, sizeof slot->address);
 }
 
@@ -92,6 +151,19 @@ static void trace_copy(const struct sto_copy *c, uint64_t t, uint64_t begin_ns)
     sto_trace_add(c->p.trace, &span);
 }
 
+/* When the first of transfer t's chunks began; `last`: when the last one did. */
+static uint64_t simulated_begin(const struct sto_copy *c, uint64_t t, uint64_t last)
+{
+    const uint32_t piece = (uint32_t)((t - 1) % c->p.n_pieces);
+    const uint32_t n = c->stage != NULL ? sto_stage_count(c->stage, piece) : 0;
+    struct sto_span_ns first;
+    if (n < 2)
+        return last;
+    const uint64_t base = (t - 1) / c->p.n_pieces * sto_stage_round(c->stage);
+    const uint64_t number = base + sto_stage_chunk(c->stage, piece, 0).drained;
+    return sto_timeline_simulated_span(sto_stage_drained(c->stage), number, &first) ? first.begin_ns : last;
+}
+
 /* A simulated device knows when its transfers ran: those that have ended since it was last asked. */
 static void trace_simulated(struct sto_copy *c)
 {
@@ -99,6 +171,7 @@ static void trace_simulated(struct sto_copy *c)
     while (c->p.trace != NULL && c->traced < c->issued &&
            sto_timeline_simulated_span(c->arrived, c->traced + 1, &ran)) {
         const struct sto_copy_piece *piece = piece_of(c, ++c->traced);
+        ran.begin_ns = simulated_begin(c, c->traced, ran.begin_ns);
         const struct sto_trace_span span = {.track = STO_TRACE_COPIES, .name = "layer", .number = piece->layer,
                                             .begin_ns = ran.begin_ns, .end_ns = ran.end_ns,
                                             .bytes = piece->source->bytes};
@@ -133,24 +206,36 @@ static enum sto_status announce(struct sto_copy *c, uint64_t t)
     }
 }
 
-/* Ends early only where the device was lost: whoever waits for a pass is told so, too. */
+/* The host's copy, or a look at one of the queue's. Fails only where the device was lost: whoever waits for a pass is
+ * told so, too. */
+static enum sto_status bring(struct sto_copy *c, uint64_t t)
+{
+    enum sto_status status = sto_timeline_wait(c->used, frees_slot(c, t), NULL);
+    const uint64_t begin_ns = sto_now_ns();
+    if (status != STO_OK)
+        return status;
+    if (c->p.body == STO_COPY_HOST) {
+        copy_by_host(c, t);
+        trace_copy(c, t, begin_ns);
+        return announce(c, t);
+    }
+    if ((status = sto_timeline_wait(c->arrived, t, NULL)) == STO_OK)
+        trace_copy(c, t, begin_ns);
+    return status;
+}
+
 static void run(void *arg)
 {
     struct sto_copy *c = arg;
-    enum sto_status status = STO_OK;
-    for (uint64_t t = 1; status == STO_OK && await_turn(c, t); t++) {
-        status = sto_timeline_wait(c->used, frees_slot(c, t), NULL);
-        const uint64_t begin_ns = sto_now_ns();
-        if (status != STO_OK)
-            break;
-        if (c->p.body == STO_COPY_HOST) {
-            copy_by_host(c, t);
-            trace_copy(c, t, begin_ns);
-            status = announce(c, t);
-        } else if ((status = sto_timeline_wait(c->arrived, t, NULL)) == STO_OK) {
-            trace_copy(c, t, begin_ns);
-        }
-    }
+    while (await_turn(c, c->brought + 1) && bring(c, c->brought + 1) == STO_OK)
+        c->brought++;
+}
+
+/* Without a thread: what it would do until transfer t is there, all that it waits for having been handed over. */
+static void bring_through(struct sto_copy *c, uint64_t t)
+{
+    while (c->brought < t && bring(c, c->brought + 1) == STO_OK)
+        c->brought++;
 }
 
 static void allow(struct sto_copy *c, uint64_t t)
@@ -163,16 +248,6 @@ static void allow(struct sto_copy *c, uint64_t t)
     sto_mutex_unlock(c->lock);
 }
 
-static enum sto_status start_thread(struct sto_copy *c, struct sto_error *err)
-{
-    c->lock = sto_mutex_create();
-    c->changed = sto_cond_create();
-    if (c->lock == NULL || c->changed == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "out of memory for the copy engine");
-    c->thread = sto_thread_start(run, c);
-    return c->thread != NULL ? STO_OK : sto_fail(err, STO_ERR_FAILED, "no thread could be started for copies");
-}
-
 static void stop_thread(struct sto_copy *c)
 {
     if (c->thread != NULL) {
@@ -182,31 +257,67 @@ static void stop_thread(struct sto_copy *c)
         sto_mutex_unlock(c->lock);
         sto_thread_join(c->thread);
     }
-    sto_cond_destroy(c->changed);
-    sto_mutex_destroy(c->lock);
+    c->thread = NULL;
 }
 
 /* ---- transfers on a queue ---- */
+
+/* Waits and signals of the copies of transfer t. The first waits for the slot, the last says that t is there. */
+static void set_syncs(struct sto_copy *c, uint64_t t)
+{
+    const uint32_t piece = (uint32_t)((t - 1) % c->p.n_pieces), first = c->first_copy[(t - 1) % c->cycle];
+    const uint32_t staged = c->stage != NULL ? sto_stage_count(c->stage, piece) : 0, n = staged > 0 ? staged : 1;
+    const uint64_t base = staged > 0 ? (t - 1) / c->p.n_pieces * sto_stage_round(c->stage) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct sto_transfer_sync waits[2] = {{c->used, i == 0 ? frees_slot(c, t) : 0}, {0}};
+        struct sto_transfer_sync signals[2] = {{c->arrived, i + 1 == n ? t : 0}, {0}};
+        if (staged > 0) {
+            const struct sto_stage_chunk chunk = sto_stage_chunk(c->stage, piece, i);
+            waits[1] = (struct sto_transfer_sync){sto_stage_filled(c->stage), base + chunk.filled};
+            signals[1] = (struct sto_transfer_sync){sto_stage_drained(c->stage), base + chunk.drained};
+        }
+        sto_transfers_sync(c->transfers, first + i, waits, signals);
+    }
+}
+
+/* Some validation layers lose count where signals come while waits are handed over. */
+static void lock_to_submit(struct sto_copy *c)
+{
+    if (sto_device_validates(c->p.device))
+        sto_mutex_lock(c->lock);
+}
+
+static void unlock_after_submit(struct sto_copy *c)
+{
+    if (sto_device_validates(c->p.device))
+        sto_mutex_unlock(c->lock);
+}
 
 /* Hands over transfers up to t. */
 static enum sto_status issue(struct sto_copy *c, uint64_t t, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
     while (c->issued < t && status == STO_OK) {
-        const uint32_t first = (uint32_t)(c->issued % c->cycle);
-        const uint64_t left = t - c->issued, room = c->cycle - first; /* no transfer twice in one call */
-        const uint32_t n = (uint32_t)(left < room ? left : room);
-        for (uint32_t i = 0; i < n; i++) {
-            const uint64_t number = c->issued + i + 1;
-            sto_transfers_sync(c->transfers, first + i, (struct sto_transfer_sync){c->used, frees_slot(c, number)},
-                               (struct sto_transfer_sync){c->arrived, number});
-        }
-        status = sto_transfers_submit(c->transfers, first, n, err);
+        const uint32_t at = (uint32_t)(c->issued % c->cycle);
+        const uint64_t left = t - c->issued, room = c->cycle - at; /* no transfer twice in one call */
+        const uint32_t n = (uint32_t)(left < room ? left : room), first = c->first_copy[at];
+        for (uint32_t i = 0; i < n; i++)
+            set_syncs(c, c->issued + i + 1);
+        status = sto_transfers_submit(c->transfers, first, c->first_copy[at + n] - first, err);
         if (status == STO_OK)
             c->issued += n;
     }
-    allow(c, c->issued);
     return status;
+}
+
+/* Lets threads work on all that was handed over; without one for it, fills staging now. */
+static void work_on_issued(struct sto_copy *c)
+{
+    allow(c, c->issued);
+    if (c->stage != NULL)
+        sto_stage_handed(c->stage, c->issued);
+    if (c->stage != NULL && !c->staged_by_thread)
+        sto_stage_fill(c->stage, c->issued);
 }
 
 static uint32_t common_multiple(uint32_t a, uint32_t b)
@@ -220,69 +331,172 @@ static uint32_t common_multiple(uint32_t a, uint32_t b)
     return a / x * b;
 }
 
+/* Copy i of the n that are transfer t; the last one brings the address too. */
+static enum sto_status record_copy(struct sto_copy *c, uint64_t t, uint32_t i, uint32_t n, bool staged,
+                                   struct sto_error *err)
+{
+    const uint32_t piece = (uint32_t)((t - 1) % c->p.n_pieces), number = c->first_copy[t - 1] + i;
+    const uint64_t entry = sizeof(uint64_t);
+    const struct sto_buffer *source = piece_of(c, t)->source;
+    struct sto_transfer_copy copies[] = {
+        {.dst = slot_of(c, t), .src = source, .bytes = source->bytes},
+        {.dst = c->p.table, .dst_offset = piece_of(c, t)->index * entry, .src = &c->addresses,
+         .src_offset = (t - 1) % c->p.n_slots * entry, .bytes = entry},
+    };
+    if (staged) {
+        const struct sto_stage_chunk chunk = sto_stage_chunk(c->stage, piece, i);
+        copies[0].dst_offset = chunk.at;
+        copies[0].src = chunk.buffer;
+        copies[0].bytes = chunk.bytes;
+    }
+    return sto_transfers_record(c->transfers, number, copies, i + 1 == n ? 2 : 1, err);
+}
+
 static enum sto_status record_transfers(struct sto_copy *c, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
-    for (uint32_t i = 0; i < c->cycle && status == STO_OK; i++) {
-        const struct sto_copy_piece *piece = piece_of(c, i + 1);
-        const uint64_t entry = sizeof(uint64_t);
-        const struct sto_transfer_copy copies[] = {
-            {.dst = slot_of(c, i + 1), .src = piece->source, .bytes = piece->source->bytes},
-            {.dst = c->p.table, .dst_offset = piece->index * entry, .src = &c->addresses,
-             .src_offset = i % c->p.n_slots * entry, .bytes = entry},
-        };
-        status = sto_transfers_record(c->transfers, i, copies, 2, err);
+    for (uint32_t t = 1; t <= c->cycle && status == STO_OK; t++) {
+        const bool staged = piece_of(c, t)->source->address == 0;
+        const uint32_t n = c->first_copy[t] - c->first_copy[t - 1];
+        for (uint32_t i = 0; i < n && status == STO_OK; i++)
+            status = record_copy(c, t, i, n, staged, err);
     }
     return status;
+}
+
+/* Where each transfer's copies begin. */
+static enum sto_status count_copies(struct sto_copy *c, struct sto_error *err)
+{
+    c->cycle = common_multiple(c->p.n_pieces, c->p.n_slots);
+    c->first_copy = sto_calloc((size_t)c->cycle + 1, sizeof *c->first_copy);
+    if (c->first_copy == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u transfers", (unsigned)c->cycle);
+    for (uint32_t i = 0; i < c->cycle; i++) {
+        const uint32_t staged = c->stage != NULL ? sto_stage_count(c->stage, i % c->p.n_pieces) : 0;
+        c->first_copy[i + 1] = c->first_copy[i] + (staged > 0 ? staged : 1);
+    }
+    return STO_OK;
 }
 
 static enum sto_status create_transfers(struct sto_copy *c, struct sto_error *err)
 {
     const struct sto_copy_params *p = &c->p;
     c->beside = sto_device_get_plan(p->device)->has_transfer_queue;
-    c->cycle = common_multiple(p->n_pieces, p->n_slots);
-    enum sto_status status = sto_buffer_create(p->device, STO_MEMORY_UPLOAD, p->n_slots * sizeof(uint64_t),
-                                               "addresses of the ring", &c->addresses, err);
+    enum sto_status status = count_copies(c, err);
+    if (status == STO_OK)
+        status = sto_buffer_create(p->device, STO_MEMORY_UPLOAD, p->n_slots * sizeof(uint64_t),
+                                   "addresses of the ring", &c->addresses, err);
     for (uint32_t i = 0; status == STO_OK && i < p->n_slots; i++)
         ((uint64_t *)c->addresses.mapped)[i] = p->slots[i].address;
     if (status == STO_OK)
-        status = sto_transfers_create(p->device, c->cycle, &c->transfers, err);
+        status = sto_transfers_create(p->device, c->first_copy[c->cycle], &c->transfers, err);
     if (status == STO_OK)
         status = record_transfers(c, err);
     /* Without another queue the host does not see when a copy begins; a simulated device tells it. */
     if (status == STO_OK && p->trace != NULL && c->beside && sto_device_simulator(p->device) == NULL)
-        status = start_thread(c, err);
-    return status == STO_OK ? issue(c, p->n_slots, err) : status;
+        c->thread = sto_thread_start(run, c);
+    lock_to_submit(c);
+    if (status == STO_OK)
+        status = issue(c, p->n_slots, err);
+    unlock_after_submit(c);
+    if (status == STO_OK)
+        work_on_issued(c);
+    return status;
 }
 
 /* ---- life ---- */
 
+/* Pieces that the first n waits of a pass are for: among the kernels there is one for each chunk that is staged. */
+static uint32_t pieces_before(const struct sto_copy *c, uint32_t n)
+{
+    uint32_t i = 0;
+    if (c->p.body != STO_COPY_QUEUE)
+        return n;
+    for (uint32_t waits = 0; i < c->p.n_pieces && waits < n; i++)
+        waits += sto_stage_count(c->stage, i);
+    return i;
+}
+
 /* Uses that were handed over. */
 static uint64_t uses(const struct sto_copy *c)
 {
-    return c->passes * c->p.n_pieces + c->in_pass;
+    return c->passes * c->p.n_pieces + pieces_before(c, c->in_pass);
 }
 
-/* A pass could not be handed over, or only its beginning: its numbers count as used up, so that the transfers that wait
- * for them go on, and the next pass begins behind them. */
-static void skip_pass(struct sto_copy *c)
-{
-    c->passes++;
-    c->in_pass = 0;
-    (void)sto_timeline_signal(c->used, uses(c), NULL);
-    if (c->p.body == STO_COPY_HOST)
-        allow(c, uses(c) + c->p.n_slots);
-}
-
-/* A recording that uses n pieces was handed over. */
+/* A recording with n waits was handed over. */
 static void count_uses(struct sto_copy *c, uint32_t n, uint64_t ticket)
 {
     c->last_ticket = ticket;
     c->in_pass += n;
-    if (c->in_pass == c->p.n_pieces) {
+    if (c->in_pass == c->waits) {
         c->in_pass = 0;
         c->passes++;
     }
+}
+
+/* Lets threads work on all that was handed over, or does what those would that there are not. */
+static void work_on_uses(struct sto_copy *c)
+{
+    const uint64_t end = uses(c);
+    if (c->p.body == STO_COPY_HOST && c->thread == NULL)
+        bring_through(c, end);
+    else if (c->p.body == STO_COPY_HOST)
+        allow(c, end + c->p.n_slots);
+    else if (c->p.body == STO_COPY_TRANSFER)
+        work_on_issued(c);
+    else if (c->stage != NULL)
+        sto_stage_handed(c->stage, end);
+    if (c->p.body == STO_COPY_QUEUE && c->stage != NULL && !c->staged_by_thread)
+        sto_stage_fill(c->stage, end);
+}
+
+/* A pass could not be handed over, or only its beginning: its numbers count as used up, so that what waits for them
+ * goes on, and the next pass begins behind them. */
+static void skip_pass(struct sto_copy *c)
+{
+    c->passes++;
+    c->in_pass = 0;
+    forgive(c, uses(c));
+    if (c->p.body == STO_COPY_QUEUE)
+        (void)sto_timeline_signal(sto_stage_drained(c->stage), c->passes * sto_stage_round(c->stage), NULL);
+    else
+        (void)sto_timeline_signal(c->used, uses(c), NULL);
+    work_on_uses(c);
+}
+
+static enum sto_status create_stage(struct sto_copy *c, struct sto_error *err)
+{
+    const struct sto_stage_params stage = {.device = c->p.device, .pieces = c->p.pieces, .n_pieces = c->p.n_pieces,
+                                           .chunk_bytes = c->p.chunk_bytes, .n_buffers = c->p.staging_chunks,
+                                           .lock = c->lock, .fetch = fetch, .user = c};
+    const enum sto_status status = sto_stage_create(&stage, &c->stage, err);
+    if (status == STO_OK)
+        c->staged_by_thread = sto_device_simulator(c->p.device) == NULL && sto_stage_start(c->stage);
+    for (uint32_t i = 0; status == STO_OK && c->p.body == STO_COPY_QUEUE && i < c->p.n_pieces; i++)
+        c->waits += sto_stage_count(c->stage, i);
+    return status;
+}
+
+/* What a body is made of, once there are a lock and room for the pieces. */
+static enum sto_status create_body(struct sto_copy *c, struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    if (c->p.staging_chunks > 0 && c->p.body != STO_COPY_HOST)
+        status = create_stage(c, err);
+    if (c->p.body == STO_COPY_QUEUE)
+        return status;
+    c->waits = c->p.n_pieces;
+    if (status == STO_OK)
+        status = sto_timeline_create(c->p.device, &c->arrived, err);
+    if (status == STO_OK)
+        status = sto_timeline_create(c->p.device, &c->used, err);
+    if (status != STO_OK)
+        return status;
+    if (c->p.body == STO_COPY_TRANSFER)
+        return create_transfers(c, err);
+    c->allowed = c->p.n_slots;
+    c->thread = sto_thread_start(run, c);
+    return STO_OK;
 }
 
 enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto_copy **out, struct sto_error *err)
@@ -299,15 +513,14 @@ enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto
     memcpy(pieces, params->pieces, params->n_pieces * sizeof *pieces);
     c->p = *params;
     c->p.pieces = pieces;
-    if (c->p.body != STO_COPY_QUEUE) {
-        if ((status = sto_timeline_create(c->p.device, &c->arrived, err)) != STO_OK ||
-            (status = sto_timeline_create(c->p.device, &c->used, err)) != STO_OK)
-            goto fail;
-        c->allowed = c->p.body == STO_COPY_HOST ? c->p.n_slots : 0;
-        status = c->p.body == STO_COPY_HOST ? start_thread(c, err) : create_transfers(c, err);
-        if (status != STO_OK)
-            goto fail;
+    c->lock = sto_mutex_create();
+    c->changed = sto_cond_create();
+    if (c->lock == NULL || c->changed == NULL) {
+        status = sto_fail(err, STO_ERR_NO_FIT, "out of memory for the copy engine");
+        goto fail;
     }
+    if ((status = create_body(c, err)) != STO_OK)
+        goto fail;
     *out = c;
     return STO_OK;
 fail:
@@ -319,19 +532,40 @@ void sto_copy_destroy(struct sto_copy *c)
 {
     if (c == NULL)
         return;
-    if (c->issued > uses(c) + c->p.n_slots) /* handed over for a pass that did not follow */
+    const bool lost = sto_device_is_lost(c->p.device);
+    if (!lost && c->issued > uses(c) + c->p.n_slots) /* handed over for a pass that did not follow */
         skip_pass(c);
+    if (!lost && c->issued > 0)
+        work_on_issued(c);
     if (c->issued > 0)
         (void)sto_timeline_wait(c->arrived, c->issued, NULL);
     if (c->arrived != NULL)
         trace_simulated(c);
     stop_thread(c);
+    if (c->stage != NULL)
+        sto_stage_stop(c->stage);
+    sto_stage_destroy(c->stage);
     sto_transfers_destroy(c->transfers);
     sto_buffer_destroy(c->p.device, &c->addresses);
     sto_timeline_destroy(c->arrived);
     sto_timeline_destroy(c->used);
+    sto_cond_destroy(c->changed);
+    sto_mutex_destroy(c->lock);
+    sto_free(c->first_copy);
     sto_free((void *)(uintptr_t)c->p.pieces);
     sto_free(c);
+}
+
+/* The host alone signals `arrived` where it copies, and `filled`: what the queue still waits for ends with these. */
+void sto_copy_let_go(struct sto_copy *c)
+{
+    if (c == NULL)
+        return;
+    stop_thread(c);
+    if (c->p.body == STO_COPY_HOST && c->brought < uses(c))
+        (void)sto_timeline_signal(c->arrived, uses(c), NULL);
+    if (c->stage != NULL)
+        sto_stage_stop(c->stage);
 }
 
 /* ---- passes ---- */
@@ -339,10 +573,17 @@ void sto_copy_destroy(struct sto_copy *c)
 void sto_copy_record_begin(struct sto_copy *c, struct sto_recording *rec, uint32_t i)
 {
     const struct sto_buffer *source = c->p.pieces[i].source;
-    if (c->p.body == STO_COPY_QUEUE) /* the recorder orders it behind what last read the slot */
-        sto_record_copy(rec, slot_of(c, i + 1), 0, source, 0, source->bytes);
-    else
+    const uint32_t n_staged = c->stage != NULL ? sto_stage_count(c->stage, i) : 0;
+    if (c->p.body != STO_COPY_QUEUE)
         sto_record_wait(rec, c->arrived, i + 1);
+    else if (n_staged == 0) /* the recorder orders it behind what last read the slot */
+        sto_record_copy(rec, slot_of(c, i + 1), 0, source, 0, source->bytes);
+    for (uint32_t k = 0; c->p.body == STO_COPY_QUEUE && k < n_staged; k++) {
+        const struct sto_stage_chunk chunk = sto_stage_chunk(c->stage, i, k);
+        sto_record_wait(rec, sto_stage_filled(c->stage), chunk.filled);
+        sto_record_copy(rec, slot_of(c, i + 1), chunk.at, chunk.buffer, 0, chunk.bytes);
+        sto_record_signal(rec, sto_stage_drained(c->stage), chunk.drained);
+    }
 }
 
 void sto_copy_record_end(struct sto_copy *c, struct sto_recording *rec, uint32_t i)
@@ -358,7 +599,7 @@ static enum sto_status issue_before(void *user, uint64_t value, struct sto_error
     return issue(c, value - 1 + c->p.n_slots, err);
 }
 
-static uint32_t count_pieces(const struct sto_recording *rec)
+static uint32_t count_waits(const struct sto_recording *rec)
 {
     struct sto_recording_stats stats;
     sto_recording_get_stats(rec, &stats);
@@ -368,46 +609,67 @@ static uint32_t count_pieces(const struct sto_recording *rec)
 static enum sto_status submit_with_transfers(struct sto_copy *c, struct sto_recording *rec, uint64_t *ticket,
                                              struct sto_error *err)
 {
-    const uint32_t n = count_pieces(rec);
-    const uint64_t next = uses(c) + n + c->p.n_slots;
+    const uint64_t next = uses(c) + count_waits(rec) + c->p.n_slots;
     const struct sto_pass pass = {
         .base = c->passes * c->p.n_pieces, .before_wait = c->beside ? NULL : issue_before, .user = c};
     trace_simulated(c);
     enum sto_status status = c->beside ? issue(c, next, err) : STO_OK;
-    if (status != STO_OK)
-        return status;
-    if ((status = sto_device_submit_pass(c->p.device, rec, &pass, ticket, err)) != STO_OK) {
-        (void)sto_device_wait(c->p.device, c->last_ticket, NULL);
-        skip_pass(c);
-        return status;
-    }
-    count_uses(c, n, *ticket);
-    if (!c->beside) /* where this does not succeed the next recording does it */
+    if (status == STO_OK)
+        status = sto_device_submit_pass(c->p.device, rec, &pass, ticket, err);
+    if (status == STO_OK && !c->beside) /* where this does not succeed the next recording does it */
         (void)issue(c, next, NULL);
-    return STO_OK;
+    return status;
+}
+
+static enum sto_status submit(struct sto_copy *c, struct sto_recording *rec, uint64_t *ticket, struct sto_error *err)
+{
+    if (c->p.body == STO_COPY_TRANSFER)
+        return submit_with_transfers(c, rec, ticket, err);
+    const uint64_t round = c->p.body == STO_COPY_HOST ? c->p.n_pieces : sto_stage_round(c->stage);
+    const struct sto_pass pass = {.base = c->passes * round};
+    return sto_device_submit_pass(c->p.device, rec, &pass, ticket, err);
+}
+
+/* What was handed over of a pass must not be left running. */
+static void end_pass(struct sto_copy *c)
+{
+    (void)sto_device_wait(c->p.device, c->last_ticket, NULL);
+    skip_pass(c);
 }
 
 enum sto_status sto_copy_submit(struct sto_copy *c, struct sto_recording *rec, uint64_t *ticket, struct sto_error *err)
 {
-    if (c->p.body == STO_COPY_TRANSFER)
-        return submit_with_transfers(c, rec, ticket, err);
-    const struct sto_pass pass = {.base = c->passes * c->p.n_pieces};
-    if (c->thread != NULL) /* some validation layers lose count where signals come while waits are handed over */
-        sto_mutex_lock(c->lock);
-    const enum sto_status status = sto_device_submit_pass(c->p.device, rec, &pass, ticket, err);
-    if (c->thread != NULL)
-        sto_mutex_unlock(c->lock);
-    if (status == STO_OK && c->p.body == STO_COPY_HOST) {
-        count_uses(c, count_pieces(rec), *ticket);
-        allow(c, uses(c) + c->p.n_slots);
+    lock_to_submit(c);
+    const enum sto_status status = submit(c, rec, ticket, err);
+    unlock_after_submit(c);
+    if (status == STO_OK) {
+        count_uses(c, count_waits(rec), *ticket);
+        work_on_uses(c);
+    } else if (c->p.body == STO_COPY_TRANSFER && !sto_device_is_lost(c->p.device)) {
+        end_pass(c); /* transfers for it may have been handed over */
     }
     return status;
 }
 
 void sto_copy_abandon(struct sto_copy *c)
 {
-    if (c->in_pass == 0)
-        return;
-    (void)sto_device_wait(c->p.device, c->last_ticket, NULL);
-    skip_pass(c);
+    if (c->in_pass > 0 && !sto_device_is_lost(c->p.device))
+        end_pass(c);
+}
+
+enum sto_status sto_copy_check(struct sto_copy *c, struct sto_error *err)
+{
+    const uint64_t end = uses(c);
+    enum sto_status status = STO_OK;
+    if (c->p.reader == NULL)
+        return STO_OK;
+    sto_mutex_lock(c->lock);
+    if (c->failed_from != 0 && c->failed_from <= end) {
+        status = c->why.status;
+        if (err != NULL)
+            *err = c->why;
+        settle(c, end);
+    }
+    sto_mutex_unlock(c->lock);
+    return status;
 }

@@ -8,6 +8,7 @@
 #include "runtime/cpu/cpu.h"
 #include "runtime/cpu_weights.h"
 #include "runtime/fit.h"
+#include "runtime/host_memory.h"
 #include "runtime/vk/simulator.h"
 
 struct sto_cpu_lane {
@@ -33,19 +34,34 @@ static uint64_t address_of(const void *p)
 
 /* ---- sizes ---- */
 
-enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t weight_bytes, struct sto_error *err)
+/* The lane's own logits: where there is a device, it makes them. */
+static uint64_t logits_bytes(const struct sto_engine *e)
+{
+    return e->device == NULL ? (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) : 0;
+}
+
+static uint64_t table_row(const struct sto_engine *e) /* entries of a layer */
+{
+    return (uint64_t)e->n_sequences * e->kv_pages;
+}
+
+enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t other_bytes, struct sto_error *err)
 {
     const struct sto_hparams *h = &e->model->h;
     const struct sto_model_vtable *v = e->model->vtable;
     const uint32_t ub = e->info.ubatch_tokens, most = e->info.ctx_tokens;
-    const uint64_t ram = sto_ram_bytes(), scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
+    const uint64_t scratch = v->scratch_bytes(e->model, ub, KV_PAGE);
+    const uint64_t longer = v->scratch_bytes(e->model, ub, 9 * KV_PAGE);
     const struct sto_fit_input in = {
         .where = "in main memory",
-        .available_bytes = ram != 0 ? ram - ram / 8 : UINT64_MAX,
-        .weight_bytes = weight_bytes,
+        .option = "--ram",
+        .available_bytes = e->info.ram_bytes,
+        .weight_bytes = sto_cpu_weights_room(e->model, e->device != NULL ? e->lanes : NULL) + other_bytes,
         .kv_bytes_per_token = e->info.kv_bytes_per_token / h->n_layers * n_layers * e->params.n_sequences,
-        .fixed_bytes = scratch + (uint64_t)e->logit_rows * e->logit_stride * sizeof(float),
-        .scratch_bytes_per_token = (v->scratch_bytes(e->model, ub, 9 * KV_PAGE) - scratch) / (8 * KV_PAGE) + 1,
+        .fixed_bytes = scratch + sto_engine_step_bytes(ub) + logits_bytes(e),
+        /* attention's partial results, and a page's address for each sequence */
+        .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
+                                   (e->n_sequences * sizeof(uint64_t) * n_layers + KV_PAGE - 1) / KV_PAGE,
         .trained_tokens = h->n_ctx_train,
         .wanted_tokens = e->params.ctx_tokens,
         .granule_tokens = KV_PAGE,
@@ -56,17 +72,31 @@ enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64
     return status;
 }
 
+uint64_t sto_cpu_lane_bytes(struct sto_engine *e)
+{
+    const uint32_t ub = e->info.ubatch_tokens;
+    if (e->info.cpu_layers == 0)
+        return 0;
+    sto_engine_size_kv(e);
+    const uint64_t kv = e->kv_pages * e->kv_page_bytes * e->params.n_sequences + table_row(e) * sizeof(uint64_t);
+    return sto_cpu_weights_room(e->model, e->device != NULL ? e->lanes : NULL) + e->info.cpu_layers * kv +
+           e->model->vtable->scratch_bytes(e->model, ub, e->info.ctx_tokens) + sto_engine_step_bytes(ub) +
+           logits_bytes(e);
+}
+
 static enum sto_status choose_context(struct sto_engine *e, struct sto_error *err)
 {
+    const uint64_t ram = sto_ram_bytes(), most = ram != 0 ? ram - ram / 8 : UINT64_MAX;
     for (uint32_t i = 0; i < e->model->n_weights; i++)
         e->info.cpu_bytes += e->model->weights[i].bytes;
     e->info.cpu_layers = e->model->h.n_layers;
-    const enum sto_status status = sto_cpu_lane_fit(e, e->info.cpu_layers, e->info.cpu_bytes, err);
+    e->info.ram_bytes = e->params.ram_bytes != 0 ? e->params.ram_bytes : most;
+    const enum sto_status status = sto_cpu_lane_fit(e, e->info.cpu_layers, 0, err);
     if (status != STO_OK) {
         sto_error_prefix(err, "%s", e->model->path);
         return status;
     }
-    sto_engine_size_kv(e);
+    e->info.host_bytes = sto_cpu_lane_bytes(e);
     e->info.scratch_bytes = e->model->vtable->scratch_bytes(e->model, e->info.ubatch_tokens, e->info.ctx_tokens);
     return STO_OK;
 }
@@ -95,7 +125,7 @@ static enum sto_status create_logits(struct sto_cpu_lane *lane, struct sto_error
     struct sto_engine *e = lane->engine;
     if (e->device != NULL)
         return STO_OK;
-    lane->logits = sto_calloc((size_t)e->logit_rows * e->logit_stride, sizeof(float));
+    lane->logits = sto_host_alloc(logits_bytes(e));
     if (lane->logits == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for logits");
     e->step_host.mapped = lane->step;
@@ -107,10 +137,10 @@ static enum sto_status create_memory(struct sto_cpu_lane *lane, struct sto_error
 {
     struct sto_engine *e = lane->engine;
     const struct sto_hparams *h = &e->model->h;
-    const size_t row = (size_t)e->n_sequences * e->kv_pages;
-    lane->scratch = sto_calloc(1, (size_t)e->info.scratch_bytes);
-    lane->step = sto_calloc(1, (size_t)sto_engine_step_bytes(e->info.ubatch_tokens));
-    lane->kv_table = sto_calloc(e->info.cpu_layers * row, sizeof *lane->kv_table);
+    const uint64_t row = table_row(e);
+    lane->scratch = sto_host_alloc(e->info.scratch_bytes);
+    lane->step = sto_host_alloc(sto_engine_step_bytes(e->info.ubatch_tokens));
+    lane->kv_table = sto_host_alloc(e->info.cpu_layers * row * sizeof *lane->kv_table);
     lane->kv = sto_calloc(h->n_layers, sizeof *lane->kv);
     if (lane->scratch == NULL || lane->step == NULL || lane->kv_table == NULL || lane->kv == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for activations of the cpu lane");
@@ -125,8 +155,7 @@ static enum sto_status create_memory(struct sto_cpu_lane *lane, struct sto_error
 
 /* ---- the whole ---- */
 
-enum sto_status sto_cpu_lane_create(struct sto_engine *e, const struct sto_callbacks *callbacks,
-                                    struct sto_error *err)
+enum sto_status sto_cpu_lane_create(struct sto_engine *e, struct sto_error *err)
 {
     struct sto_cpu_lane *lane = sto_calloc(1, sizeof *lane);
     if (lane == NULL)
@@ -139,7 +168,7 @@ enum sto_status sto_cpu_lane_create(struct sto_engine *e, const struct sto_callb
     if (status == STO_OK)
         status = create_memory(lane, err);
     if (status == STO_OK)
-        status = sto_cpu_weights_load(e->model, e->device != NULL ? e->lanes : NULL, callbacks, &lane->weights, err);
+        status = sto_cpu_weights_create(e->model, e->device != NULL ? e->lanes : NULL, &lane->weights, err);
     if (status != STO_OK)
         return status;
     e->info.cpu_threads = sto_cpu_n_threads(lane->cpu);
@@ -153,18 +182,23 @@ void sto_cpu_lane_destroy(struct sto_engine *e)
     if (lane == NULL)
         return;
     for (uint32_t s = 0; s < STO_MAX_SEQUENCES; s++)
-        sto_free(lane->pages[s]);
+        sto_cpu_lane_close_sequence(lane, s);
     sto_cpu_destroy(lane->cpu);
     sto_cpu_weights_destroy(&lane->weights);
-    sto_free(lane->scratch);
-    sto_free(lane->step);
-    sto_free(lane->logits);
-    sto_free(lane->kv_table);
+    sto_host_free(lane->scratch, e->info.scratch_bytes);
+    sto_host_free(lane->step, sto_engine_step_bytes(e->info.ubatch_tokens));
+    sto_host_free(lane->logits, logits_bytes(e));
+    sto_host_free(lane->kv_table, e->info.cpu_layers * table_row(e) * sizeof *lane->kv_table);
     sto_free(lane->kv);
     sto_free(lane);
     e->cpu_lane = NULL;
     if (e->device == NULL)
         e->step_host.mapped = e->readback.mapped = NULL;
+}
+
+const struct sto_device_weights *sto_cpu_lane_weights(const struct sto_cpu_lane *lane)
+{
+    return &lane->weights.table;
 }
 
 /* ---- sequences ---- */
@@ -178,7 +212,7 @@ enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t s
 {
     const struct sto_engine *e = lane->engine;
     const uint32_t n_layers = e->info.cpu_layers;
-    uint8_t *pages = sto_calloc(n_layers, (size_t)layer_pages_bytes(e)); /* the system gives pages when written */
+    uint8_t *pages = sto_host_alloc(n_layers * layer_pages_bytes(e)); /* the system gives them when written */
     if (pages == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for the KV cache");
     lane->pages[sequence] = pages;
@@ -192,7 +226,7 @@ enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t s
 
 void sto_cpu_lane_close_sequence(struct sto_cpu_lane *lane, uint32_t sequence)
 {
-    sto_free(lane->pages[sequence]);
+    sto_host_free(lane->pages[sequence], lane->engine->info.cpu_layers * layer_pages_bytes(lane->engine));
     lane->pages[sequence] = NULL;
 }
 

@@ -14,14 +14,18 @@
 
 struct sto_cpu_lane;
 
-/* Lowers e's context, where it was not asked for, until weight_bytes and the KV cache of n_layers fit in main memory.
- * STO_ERR_NO_FIT: the one that was asked for does not, or not even a token. */
-enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t weight_bytes,
+/* Lowers e's context, where it was not asked for, until the lane's n_layers with their KV cache and other_bytes fit in
+ * e->info.ram_bytes. STO_ERR_NO_FIT: the one that was asked for does not, or not even a token. */
+enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t other_bytes,
                                  struct sto_error *err);
-/* Makes memory, reads or makes the weights; e->cpu_lane afterwards. Without a device it chooses the context, too. */
-enum sto_status sto_cpu_lane_create(struct sto_engine *e, const struct sto_callbacks *callbacks,
-                                    struct sto_error *err);
+/* Host memory of the lane, once the context is chosen: with the KV cache of e->params.n_sequences sessions. */
+uint64_t sto_cpu_lane_bytes(struct sto_engine *e);
+/* Makes memory; e->cpu_lane afterwards. Without a device it chooses the context, too. */
+enum sto_status sto_cpu_lane_create(struct sto_engine *e, struct sto_error *err);
 void sto_cpu_lane_destroy(struct sto_engine *e); /* accepts an engine without */
+
+/* Where its weights lie, which load.c reads there; address 0: not here. */
+const struct sto_device_weights *sto_cpu_lane_weights(const struct sto_cpu_lane *lane);
 
 /* The KV pages of one sequence. */
 enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t sequence, struct sto_error *err);

@@ -1,4 +1,4 @@
-/* The cpu lane's weights: read from the file into memory of its own, by several threads, or made where there is none.
+/* The cpu lane's weights: read from the file into memory of its own (load.c), or made where there is none.
  *
  * They are read, not mapped: a file that shrinks under us, or a disk that fails, is then an error of loading and not a
  * signal while tokens are computed; and memory of our own can have large pages. What it costs is one copy of the
@@ -12,13 +12,15 @@
 struct sto_cpu_weights {
     struct sto_device_weights table; /* addresses are host pointers; 0: not here */
     uint8_t *slab;
+    uint64_t bytes; /* of the slab */
 };
 
-/* lanes [n_layers]: weights of layers that are STO_LANE_CPU there, and none outside layers; NULL: all of them.
- * Callbacks come from the calling thread. After an error, destroy takes what was made. */
-enum sto_status sto_cpu_weights_load(const struct sto_model *model, const enum sto_lane *lanes,
-                                     const struct sto_callbacks *callbacks, struct sto_cpu_weights *out,
-                                     struct sto_error *err);
+/* lanes [n_layers]: weights of layers that are STO_LANE_CPU there, and none outside layers; NULL: all of them. load.c
+ * fills them in. After an error, destroy takes what was made. */
+enum sto_status sto_cpu_weights_create(const struct sto_model *model, const enum sto_lane *lanes,
+                                       struct sto_cpu_weights *out, struct sto_error *err);
+/* Host memory that they take. */
+uint64_t sto_cpu_weights_room(const struct sto_model *model, const enum sto_lane *lanes);
 /* Bytes of n_layers layers from first_layer, as in the file. */
 uint64_t sto_cpu_weights_bytes(const struct sto_model *model, uint32_t first_layer, uint32_t n_layers);
 /* Elements of a layer's matrices: a column takes two operations for each. */

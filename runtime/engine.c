@@ -17,6 +17,13 @@ uint64_t sto_engine_step_bytes(uint32_t cols)
     return sizeof(struct StepHeader) + (uint64_t)cols * sizeof(struct StepColumn);
 }
 
+uint64_t sto_engine_crossing_bytes(const struct sto_engine *e)
+{
+    const uint32_t ub = e->info.ubatch_tokens;
+    const struct sto_forward most = {.n_cols = ub, .max_cols = ub, .ctx_tokens = e->info.ctx_tokens};
+    return (uint64_t)ub * e->model->vtable->residual(e->model, &most).stride * sizeof(float);
+}
+
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -99,9 +106,7 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
     const struct sto_model *m = e->model;
     const uint32_t ub = e->info.ubatch_tokens;
     const uint64_t logits = (uint64_t)e->logit_rows * e->logit_stride * sizeof(float);
-    const struct sto_forward most = {.n_cols = ub, .max_cols = ub, .ctx_tokens = e->info.ctx_tokens};
-    const uint64_t crossing = (uint64_t)ub * m->vtable->residual(m, &most).stride * sizeof(float);
-    const bool crosses = e->n_segments > 1;
+    const uint64_t crossing = e->n_segments > 1 ? sto_engine_crossing_bytes(e) : 0;
     e->info.scratch_bytes = m->vtable->scratch_bytes(m, ub, e->info.ctx_tokens);
     const struct {
         struct sto_buffer *buffer;
@@ -121,8 +126,8 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
         {&e->sample, STO_MEMORY_DEVICE, STO_SAMPLE_SCRATCH_OFFSET + sto_op_sample_scratch(m->h.n_vocab),
          "the sampling block"},
         {&e->ring, STO_MEMORY_READBACK, SAMPLE_RING * sizeof(uint32_t), "drawn tokens"},
-        {&e->crossing_out, STO_MEMORY_READBACK, crosses ? crossing : 0, "crossings between lanes"},
-        {&e->crossing_in, STO_MEMORY_UPLOAD, crosses ? crossing : 0, "crossings between lanes"},
+        {&e->crossing_out, STO_MEMORY_READBACK, crossing, "crossings between lanes"},
+        {&e->crossing_in, STO_MEMORY_UPLOAD, crossing, "crossings between lanes"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         enum sto_status status = STO_OK;
@@ -268,7 +273,9 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
                               "processor", e->params.trace);
             goto fail;
         }
-        if ((status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
+        if ((status = sto_cpu_lane_create(e, err)) != STO_OK)
+            goto fail;
+        if ((status = sto_weights_load(e, callbacks, err)) != STO_OK)
             goto fail;
         e->info.load_ns = sto_now_ns() - start;
         *out = e;
@@ -304,11 +311,11 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = clear_counters(e, err)) != STO_OK)
         goto fail;
-    if (e->info.cpu_layers > 0 && (status = sto_cpu_lane_create(e, callbacks, err)) != STO_OK)
+    if (e->info.cpu_layers > 0 && (status = sto_cpu_lane_create(e, err)) != STO_OK)
         goto fail;
     if ((status = load_and_prepare(e, callbacks, err)) != STO_OK)
         goto fail;
-    if ((status = sto_residency_start(e, err)) != STO_OK)
+    if ((status = sto_streamed_start(e, err)) != STO_OK)
         goto fail;
     e->info.load_ns = sto_now_ns() - start;
     sto_free(piece_bytes);
@@ -331,6 +338,10 @@ void sto_engine_destroy(struct sto_engine *e)
 {
     if (e == NULL)
         return;
+    if (e->device != NULL && sto_device_is_lost(e->device)) {
+        sto_copy_let_go(e->copy);
+        sto_device_settle(e->device);
+    }
     sto_recording_destroy(e->batch);
     sto_parts_destroy(e->together);
     sto_parts_destroy(e->decode);
@@ -358,4 +369,5 @@ void sto_engine_destroy(struct sto_engine *e)
 void sto_engine_get_info(const struct sto_engine *engine, struct sto_engine_info *out)
 {
     *out = engine->info;
+    out->disk_read_bytes = engine->reader != NULL ? sto_reader_bytes(engine->reader) : 0;
 }

@@ -1,6 +1,6 @@
 /* The inside of an engine and its sessions: weights on the device, scratch, step blocks, recordings. Shared by engine.c
- * (building it), weights.c and residency.c (where they lie), load.c (reading them), pass.c (passes, in segments),
- * session.c (groups of tokens) and chain.c (steps in a queue). */
+ * (building it), weights.c, residency.c and streamed.c (where they lie), load.c and slab.c (reading them), pass.c
+ * (passes, in segments), session.c (groups of tokens) and chain.c (steps in a queue). */
 #ifndef STO_ENGINE_H
 #define STO_ENGINE_H
 
@@ -8,6 +8,7 @@
 
 #include "runtime/copy.h"
 #include "runtime/model.h"
+#include "runtime/sources.h"
 #include "shaders/shared/sample.h"
 #include "shaders/shared/step.h"
 
@@ -33,8 +34,13 @@ struct sto_engine {
     struct sto_engine_info info;
 
     /* weights: one buffer per piece; piece 0 holds all vectors and never moves. A streamed layer's piece lies in host
-     * memory, and kernels find it in a slot of the ring, where the copy engine brings it */
+     * memory (sources.h; in ordinary memory it has no device address, on disk no map either), and kernels find it in a
+     * slot of the ring, where the copy engine brings it */
     struct sto_buffer *pieces; /* [n_pieces] */
+    struct sto_sources sources; /* [info.streamed_layers] */
+    struct sto_reader *reader; /* of what is on disk; NULL: nothing is */
+    uint64_t load_bytes;       /* host memory that loading may use for a moment */
+    uint64_t embedding_host_bytes; /* the token embedding, where it stays in host memory */
     struct sto_buffer *slots;  /* [info.ring_slots] of slot_bytes */
     uint64_t slot_bytes;
     enum sto_lane *lanes;      /* [n_layers] */
@@ -84,7 +90,8 @@ struct sto_engine {
     uint64_t chain_ticket;         /* of the last step handed over: it may still run                   */
 };
 
-enum { STO_SAMPLE_SCRATCH_OFFSET = 256 }; /* bytes, behind the SampleBlock */
+enum { STO_SAMPLE_SCRATCH_OFFSET = 256 };     /* bytes, behind the SampleBlock */
+enum { STO_SMALL_BUFFERS_BYTES = 4 << 20 };   /* a block of small buffers      */
 
 struct sto_session {
     struct sto_engine *engine;
@@ -105,23 +112,40 @@ bool sto_weight_is_vector(const struct sto_model_weight *w);
 /* residency.c: chooses the context and where each layer goes, within the budget; makes the weights' memory. */
 enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
 enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
-/* Begins to bring streamed layers to the device: once weights are loaded. Where the body that was chosen cannot be made
- * and none was asked for, copies go among the kernels, with a warning. */
-enum sto_status sto_residency_start(struct sto_engine *e, struct sto_error *err);
 void sto_residency_destroy(struct sto_engine *e);
 struct sto_fit_input;
 /* What the device holds beside the layers, and how that grows with the context; available_bytes is left to the caller.
  * Of the engine only what sto_engine_size and sto_weights_plan fill in is read. */
 struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_t *piece_bytes);
+
+/* streamed.c: host memory that devices read beside streamed layers; crosses: some layers are the processor's. */
+uint64_t sto_streamed_host_bytes(const struct sto_engine *e, bool crosses);
+/* Where streamed layers wait, within e->info.ram_bytes, once lanes and context are chosen. */
+enum sto_status sto_streamed_choose(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err);
+/* Makes a streamed layer's memory, if it has any; later ones in ascending order. Once all are made: adds them up. */
+enum sto_status sto_streamed_create(struct sto_engine *e, uint32_t layer, uint64_t bytes, struct sto_error *err);
+void sto_streamed_add_up(struct sto_engine *e);
+/* Begins to bring streamed layers to the device: once weights are loaded. Where the body that was chosen cannot be made
+ * and none was asked for, copies go among the kernels, with a warning. */
+enum sto_status sto_streamed_start(struct sto_engine *e, struct sto_error *err);
+void sto_streamed_stop(struct sto_engine *e); /* after the copy engine; accepts an engine without */
+
 /* engine.c: checks the parameters, and fills in the sizes of passes. Needs no device. */
 enum sto_status sto_engine_size(struct sto_engine *e, struct sto_error *err);
 /* engine.c: the pages of a sequence, once the context is chosen. */
 void sto_engine_size_kv(struct sto_engine *e);
 /* engine.c: bytes of a step block for so many columns. */
 uint64_t sto_engine_step_bytes(uint32_t cols);
+/* engine.c: bytes of what layers hand on, for the columns of a pass. */
+uint64_t sto_engine_crossing_bytes(const struct sto_engine *e);
 
-/* load.c: reads them all, on several threads. Callbacks come from the calling thread. Another thread may make
- * pipelines meanwhile. */
+/* slab.c: whether a piece has no memory, but is read from the file in every pass. */
+bool sto_piece_is_on_disk(const struct sto_buffer *piece);
+/* slab.c: reads part of a layer's piece, as it lies in memory; for struct sto_reader_params. Any thread. */
+enum sto_status sto_slab_read(void *engine, const struct sto_read_chunk *chunk, uint8_t *dst, struct sto_error *err);
+
+/* load.c: reads them all, the cpu lane's too, on several threads. Callbacks come from the calling thread. Meanwhile
+ * another thread may make pipelines. */
 enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callbacks *callbacks, struct sto_error *err);
 
 /* session.c: makes the sequence n_tokens long without evaluating any: its keys and values are random, of deviation 1.
@@ -157,6 +181,8 @@ enum sto_status sto_parts_wait(struct sto_engine *e, struct sto_parts *parts, ui
 /* What a recording works on; max_tokens as in struct sto_forward. */
 struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,
                                       uint32_t max_tokens);
+/* Waits for work that was handed over. An error too where weights for it could not be read. */
+enum sto_status sto_engine_wait(struct sto_engine *e, uint64_t ticket, struct sto_error *err);
 /* Records the logits [n_rows, n_vocab] of columns from first_col, and how they are read back. */
 void sto_engine_record_rows(struct sto_engine *e, struct sto_forward *f, uint32_t first_col, uint32_t n_rows);
 /* chain.c: records how a token is drawn from the logits of one column. */

@@ -46,17 +46,20 @@ static uint32_t largest_fitting(const struct sto_fit_input *in)
 static enum sto_status no_fit(const struct sto_fit_input *in, uint32_t tokens, struct sto_error *err)
 {
     const uint32_t most = largest_fitting(in);
-    char need[STO_SIZE_CHARS], weights[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], available[STO_SIZE_CHARS], advice[96];
+    char need[STO_SIZE_CHARS], weights[STO_SIZE_CHARS], kv[STO_SIZE_CHARS], available[STO_SIZE_CHARS];
+    char advice[96], larger[32] = "";
+    if (in->option != NULL)
+        (void)snprintf(larger, sizeof larger, "a larger %s or ", in->option);
     if (most == 0)
         (void)snprintf(advice, sizeof advice, "a smaller quantisation of the model would fit");
     else
         (void)snprintf(advice, sizeof advice, "--ctx %u would fit, or a smaller --kv format", most);
     return sto_fail(err, STO_ERR_NO_FIT,
-                    "the model needs %s %s (weights %s, KV cache of %u tokens %s), %s is available; %s",
+                    "the model needs %s %s (weights %s, KV cache of %u tokens %s), %s is available; %s%s",
                     sto_size_text(sto_fit_bytes(in, tokens), need), in->where != NULL ? in->where : "on the device",
                     sto_size_text(in->weight_bytes, weights), tokens,
                     sto_size_text(in->kv_bytes_per_token * tokens, kv),
-                    sto_size_text(in->available_bytes, available), advice);
+                    sto_size_text(in->available_bytes, available), larger, advice);
 }
 
 uint32_t sto_fit_smallest(const struct sto_fit_input *in)

@@ -5,8 +5,9 @@
 #include "runtime/strato.h"
 
 struct sto_fit_input {
-    const char *where;            /* "in main memory"; NULL: "on the device"; for the error's text     */
-    uint64_t available_bytes;     /* device memory that may be used                                  */
+    const char *where;            /* "in main memory"; NULL: "on the device"; for the error's text   */
+    const char *option;           /* that raises the next, such as "--ram", likewise; NULL: none     */
+    uint64_t available_bytes;     /* memory that may be used                                         */
     uint64_t weight_bytes;
     uint64_t kv_bytes_per_token;  /* all layers                                                      */
     uint64_t fixed_bytes;         /* scratch, logits, tables: what does not grow with the context    */

@@ -1,5 +1,6 @@
-/* Host memory for buffers that devices read, counted: sto_host_bytes and sto_host_peak_bytes of strato.h. What is small
- * (tables, texts) goes through runtime/base/mem.h and is not counted. Any thread. */
+/* Host memory for weights and for buffers that the device reads, counted: what sto_engine_params.ram_bytes bounds. The
+ * figures are sto_host_bytes and sto_host_peak_bytes of strato.h. What is small (tables, texts) goes through
+ * runtime/base/mem.h and is not counted. Any thread. */
 #ifndef STO_HOST_MEMORY_H
 #define STO_HOST_MEMORY_H
 

@@ -111,6 +111,10 @@ struct sto_model_vtable {
     /* Reads bytes of a weight from the file: any thread. A file that has shrunk is an error, not a signal. */
     enum sto_status (*read_weight)(const struct sto_model *model, const struct sto_model_weight *weight,
                                    uint64_t offset, void *dst, size_t size, struct sto_error *err);
+    /* Bytes that read_weight gave will not be wanted again soon: the system's cache may drop them. NULL: nothing to do.
+     * Any thread. */
+    void (*forget_weight)(const struct sto_model *model, const struct sto_model_weight *weight, uint64_t offset,
+                          size_t size);
     void (*close)(struct sto_model *model);
 };
 

@@ -203,6 +203,12 @@ static enum sto_status submit(struct sto_engine *e, struct sto_recording *rec, u
                            : sto_device_submit(e->device, rec, ticket, err);
 }
 
+enum sto_status sto_engine_wait(struct sto_engine *e, uint64_t ticket, struct sto_error *err)
+{
+    const enum sto_status status = sto_device_wait(e->device, ticket, err);
+    return status == STO_OK && e->copy != NULL ? sto_copy_check(e->copy, err) : status;
+}
+
 static void trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols)
 {
     const struct sto_span_ns *spans = NULL;
@@ -218,7 +224,7 @@ static void trace(struct sto_engine *e, const struct sto_recording *rec, uint32_
 static enum sto_status wait(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols, uint64_t ticket,
                             struct sto_error *err)
 {
-    const enum sto_status status = sto_device_wait(e->device, ticket, err);
+    const enum sto_status status = sto_engine_wait(e, ticket, err);
     if (status == STO_OK)
         trace(e, rec, n_cols);
     return status;

@@ -1,19 +1,20 @@
-/* Where an engine's weights lie: the context and the placement that a budget allows, and the memory for both.
+/* Where an engine's weights lie: the context and the placement that budgets allow, and the memory for both.
  *
- *   budget - (scratch, logits, tables, KV of the context, matrices outside the layers) = room for layers and their ring
+ *   device budget - (scratch, logits, tables, KV of the context, matrices outside the layers) = room for layers, ring
+ *   host budget - (logits, step blocks) = room for streamed layers and what those that do not fit need (sources.h)
  *
  * The context is chosen so that all weights stay on the device where that is possible at all (fit.h). */
 #include <string.h>
 
-#include "runtime/base/log.h"
 #include "runtime/base/mem.h"
 #include "runtime/cpu_lane.h"
 #include "runtime/engine.h"
 #include "runtime/fit.h"
+#include "runtime/host_memory.h"
 #include "runtime/placement.h"
 #include "runtime/sizes.h"
 
-enum { DEFAULT_RING_SLOTS = 2, SMALL_BUFFERS_BYTES = 4 << 20 };
+enum { DEFAULT_RING_SLOTS = 2 };
 enum { EMBEDDING_PIECE = 1, OUTPUT_PIECE = 2 };
 
 static bool embeds_from_host(const struct sto_engine *e, const uint64_t *piece_bytes)
@@ -32,7 +33,8 @@ struct sto_fit_input sto_residency_fit(const struct sto_engine *e, const uint64_
         .kv_bytes_per_token = e->info.kv_bytes_per_token * e->params.n_sequences,
         .fixed_bytes = scratch + 2 * (uint64_t)e->logit_rows * e->logit_stride * sizeof(float) +
                        2 * sto_engine_step_bytes(ub) + 2 * STO_SAMPLE_SCRATCH_OFFSET +
-                       sto_op_sample_scratch(h->n_vocab) + STO_OP_COUNTERS * sizeof(uint32_t) + SMALL_BUFFERS_BYTES,
+                       sto_op_sample_scratch(h->n_vocab) + STO_OP_COUNTERS * sizeof(uint32_t) +
+                       STO_SMALL_BUFFERS_BYTES,
         /* attention's partial results, and a page's address for each sequence */
         .scratch_bytes_per_token = (longer - scratch + 8 * KV_PAGE - 1) / (8 * KV_PAGE) +
                                    (e->n_sequences * sizeof(uint64_t) * h->n_layers + KV_PAGE - 1) / KV_PAGE,
@@ -64,8 +66,12 @@ static enum sto_status fit_context(struct sto_engine *e, struct sto_fit_input in
     in.weight_bytes += sto_placement_device_bytes(p);
     in.kv_bytes_per_token = in.kv_bytes_per_token / n_layers * (n_layers - p->n_cpu);
     enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
-    if (status == STO_OK && p->n_cpu > 0)
-        status = sto_cpu_lane_fit(e, p->n_cpu, p->cpu_bytes + p->streamed_bytes, err);
+    if (status != STO_OK || p->n_cpu == 0)
+        return status;
+    const uint64_t buffers = sto_streamed_host_bytes(e, p->n_cpu > 0);
+    status = sto_cpu_lane_fit(e, p->n_cpu, buffers + p->streamed_bytes, err);
+    if (status == STO_ERR_NO_FIT && p->n_streamed > 0) /* these can be read from disk */
+        status = sto_cpu_lane_fit(e, p->n_cpu, buffers + STO_SOURCES_LEAST_BYTES, err);
     return status;
 }
 
@@ -95,8 +101,11 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
         .ring_slots = e->params.ring_slots != 0 ? e->params.ring_slots : DEFAULT_RING_SLOTS,
         .room_bytes = UINT64_MAX,
     };
+    e->info.ram_bytes = e->params.ram_bytes != 0 ? e->params.ram_bytes : sto_default_ram_bytes();
     if (embeds_from_host(e, piece_bytes))
-        in.weight_bytes -= piece_bytes[EMBEDDING_PIECE];
+        e->embedding_host_bytes = piece_bytes[EMBEDDING_PIECE];
+    in.weight_bytes -= e->embedding_host_bytes;
+    in.option = e->params.vram_bytes != 0 ? "--vram" : NULL;
     in.available_bytes = e->params.vram_bytes != 0 ? e->params.vram_bytes : sto_default_budget_bytes(e->device);
     e->lanes = sto_calloc(n_layers, sizeof *e->lanes);
     e->slot_of = sto_calloc(n_layers, sizeof *e->slot_of);
@@ -111,10 +120,12 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
         status = fit_context(e, in, &p, err);
     if (status == STO_ERR_NO_FIT && e->params.lanes == NULL)
         status = stream_some(e, &in, &layers, &p, err);
-    if (status != STO_OK)
-        sto_error_prefix(err, "%s", e->model->path);
     keep_placement(e, &p, in.weight_bytes);
     e->info.copy = p.n_streamed > 0 ? body : STO_COPY_AUTO;
+    if (status == STO_OK)
+        status = sto_streamed_choose(e, piece_bytes, err);
+    if (status != STO_OK)
+        sto_error_prefix(err, "%s", e->model->path);
     return status;
 }
 
@@ -138,65 +149,40 @@ static enum sto_status create_ring(struct sto_engine *e, struct sto_error *err)
     return status;
 }
 
+static enum sto_status create_piece(struct sto_engine *e, uint32_t p, uint64_t bytes, enum sto_memory memory,
+                                    struct sto_error *err)
+{
+    const uint32_t first = sto_weights_layer_piece(0);
+    const enum sto_lane lane = p >= first ? e->lanes[p - first] : STO_LANE_RESIDENT;
+    if (bytes == 0 || lane == STO_LANE_CPU)
+        return STO_OK;
+    if (lane == STO_LANE_STREAM)
+        return sto_streamed_create(e, p - first, bytes, err);
+    return sto_buffer_create(e->device, memory, bytes, "weights", &e->pieces[p], err);
+}
+
 enum sto_status sto_residency_create(struct sto_engine *e, const uint64_t *piece_bytes, struct sto_error *err)
 {
-    const enum sto_memory host = sto_copy_source_memory(e->info.copy);
     enum sto_status status = create_ring(e, err);
     for (uint32_t p = 0; p < e->n_pieces && status == STO_OK; p++) {
-        const bool layer = p >= sto_weights_layer_piece(0);
-        const bool streamed = layer && e->slot_of[p - sto_weights_layer_piece(0)] != NULL;
-        const bool elsewhere = layer && e->lanes[p - sto_weights_layer_piece(0)] == STO_LANE_CPU;
-        const bool embedding = p == EMBEDDING_PIECE && embeds_from_host(e, piece_bytes);
-        const enum sto_memory memory = streamed ? host : embedding ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE;
-        if (piece_bytes[p] != 0 && !elsewhere)
-            status = sto_buffer_create(e->device, memory, piece_bytes[p], streamed ? "streamed weights" : "weights",
-                                       &e->pieces[p], err);
+        const bool on_host = p == EMBEDDING_PIECE && embeds_from_host(e, piece_bytes);
+        status = create_piece(e, p, piece_bytes[p], on_host ? STO_MEMORY_UPLOAD : STO_MEMORY_DEVICE, err);
     }
-    return status;
-}
-
-static void list_streamed(const struct sto_engine *e, struct sto_copy_piece *pieces)
-{
-    uint32_t n = 0;
-    for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
-        const uint32_t piece = sto_weights_layer_piece(l);
-        if (e->slot_of[l] != NULL)
-            pieces[n++] = (struct sto_copy_piece){.source = &e->pieces[piece], .index = piece, .layer = l};
-    }
-}
-
-enum sto_status sto_residency_start(struct sto_engine *e, struct sto_error *err)
-{
-    const uint32_t n = e->info.streamed_layers;
-    struct sto_error why;
-    if (n == 0)
-        return STO_OK;
-    struct sto_copy_piece *pieces = sto_calloc(n, sizeof *pieces);
-    if (pieces == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u streamed layers", (unsigned)n);
-    list_streamed(e, pieces);
-    struct sto_copy_params p = {.device = e->device, .body = e->info.copy, .pieces = pieces, .n_pieces = n,
-                                .slots = e->slots, .n_slots = e->info.ring_slots, .table = &e->piece_table,
-                                .trace = e->trace};
-    enum sto_status status = sto_copy_create(&p, &e->copy, &why);
-    if (status != STO_OK && e->params.copy == STO_COPY_AUTO && p.body != STO_COPY_QUEUE) {
-        sto_log(sto_device_get_callbacks(e->device), STO_LOG_WARNING,
-                "layers are copied among the kernels, which is slower than beside them: %s", why.message);
-        e->info.copy = p.body = STO_COPY_QUEUE;
-        status = sto_copy_create(&p, &e->copy, &why);
-    }
-    sto_free(pieces);
-    if (status != STO_OK && err != NULL)
-        *err = why;
+    if (status == STO_OK)
+        sto_streamed_add_up(e);
     return status;
 }
 
 void sto_residency_destroy(struct sto_engine *e)
 {
+    sto_streamed_stop(e);
     for (uint32_t i = 0; e->slots != NULL && i < e->info.ring_slots; i++)
         sto_buffer_destroy(e->device, &e->slots[i]);
-    for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++)
+    for (uint32_t p = 0; e->pieces != NULL && p < e->n_pieces; p++) {
+        if (e->pieces[p].impl == NULL) /* ordinary memory, or none */
+            sto_host_free(e->pieces[p].mapped, e->pieces[p].bytes);
         sto_buffer_destroy(e->device, &e->pieces[p]);
+    }
     sto_free(e->slots);
     sto_free(e->slot_of);
     sto_free(e->lanes);

@@ -55,6 +55,10 @@ enum sto_status sto_sizes_of(const struct sto_model *model, const struct sto_eng
     out->embedding_bytes = pieces[1];
     out->output_bytes = pieces[2];
     out->ubatch_tokens = e->info.ubatch_tokens;
+    out->host_bytes = sto_streamed_host_bytes(e, false);
+    out->host_cpu_bytes = sto_streamed_host_bytes(e, true) - out->host_bytes +
+                          model->vtable->scratch_bytes(model, out->ubatch_tokens, KV_PAGE) +
+                          sto_engine_step_bytes(out->ubatch_tokens);
     out->kv_bytes_per_token = e->info.kv_bytes_per_token;
     out->fit = sto_residency_fit(e, pieces);
     count_work(model, out);

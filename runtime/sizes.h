@@ -11,6 +11,8 @@ struct sto_sizes {
     uint64_t embedding_bytes;
     uint64_t output_bytes;           /* 0: the embedding is the output matrix too                             */
     uint32_t ubatch_tokens;          /* what was asked for, or the default, within the context                */
+    uint64_t host_bytes;             /* of host memory: logits and other buffers that the device shares       */
+    uint64_t host_cpu_bytes;         /* and besides, where layers are on the processor: activations, crossings */
     uint64_t kv_bytes_per_token;     /* all layers                                                            */
     uint64_t layer_flops;            /* of products, per token, all layers                                    */
     uint64_t attention_flops;        /* per token and token that it attends to, all layers                    */

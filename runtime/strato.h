@@ -126,8 +126,8 @@ uint64_t sto_device_peak_bytes(const struct sto_device *device);
 uint64_t sto_device_local_bytes(const struct sto_device *device);
 uint64_t sto_device_local_peak_bytes(const struct sto_device *device);
 
-/* Bytes of host memory that this library holds for all that devices read, and the most that it ever held, in this
- * process. Any thread. */
+/* Bytes of host memory that this library holds for weights, read-ahead, staging and all else that devices read, in this
+ * process, and the most that it ever held: what sto_engine_params.ram_bytes bounds for an engine. Any thread. */
 uint64_t sto_host_bytes(void);
 uint64_t sto_host_peak_bytes(void);
 
@@ -156,8 +156,8 @@ uint32_t sto_model_n_layers(const struct sto_model *model);
 /* Where the weights of a layer live; any mix of these in one engine. */
 enum sto_lane {
     STO_LANE_RESIDENT, /* in device memory                                                                        */
-    STO_LANE_STREAM,   /* in host memory, copied to the device before each use                                    */
-    STO_LANE_CPU,      /* in host memory, and the processor computes the layer; its KV cache is there, too         */
+    STO_LANE_STREAM,   /* in host memory or on disk, copied to the device before each use                         */
+    STO_LANE_CPU,      /* in host memory, and the processor computes the layer; its KV cache is there, too        */
     STO_LANE_COUNT
 };
 const char *sto_lane_name(enum sto_lane lane); /* "resident", "stream", "cpu"; "?" out of range. Static storage. */
@@ -181,6 +181,12 @@ struct sto_engine_params {
     enum sto_math math;
     bool deterministic;   /* with STO_MATH_EXACT: a token's logits do not depend on what shares its batch      */
     uint64_t vram_bytes;  /* budget for everything on the device; 0: what the driver says is free, less a margin */
+    uint64_t ram_bytes;   /* budget for host memory: streamed layers, read-ahead, staging, logits; 0: what the system
+                             could give, less a margin. Streamed layers that do not fit are read from the model's file
+                             in every pass                                                                       */
+    uint64_t pinned_bytes; /* of ram_bytes, what devices may read (such memory cannot be swapped); 0: half, or what
+                             there is no doing without. Layers beyond it lie in ordinary memory, and are copied
+                             through staging                                                                     */
     const enum sto_lane *lanes; /* [n_layers] where each layer goes; read during the call. NULL: all to the device;
                                    where they do not fit beside a context of 4,096 tokens (or ctx_tokens), as many as
                                    do, and the others are streamed                                              */
@@ -214,7 +220,12 @@ struct sto_engine_info {
     uint32_t ubatch_tokens;
     uint32_t logit_rows;           /* items of one sto_engine_eval that may want logits                  */
     uint64_t weight_bytes;         /* weights on the device, the ring of streamed layers included        */
-    uint64_t streamed_bytes;       /* weights in host memory, copied to the device in every pass         */
+    uint64_t streamed_bytes;       /* weights that are copied to the device in every pass                */
+    uint64_t disk_bytes;           /* of these, what is read from the model's file in every pass         */
+    uint64_t disk_read_bytes;      /* read so far, for passes                                            */
+    uint64_t ram_bytes, pinned_limit_bytes; /* the budgets that were kept                                */
+    uint64_t host_bytes;           /* host memory of this engine: layers, read-ahead, staging, buffers   */
+    uint64_t pinned_bytes;         /* of that, what the device reads                                     */
     uint32_t streamed_layers, ring_slots;
     uint64_t cpu_bytes;            /* weights that the processor reads, in host memory                      */
     uint32_t cpu_layers, cpu_threads;

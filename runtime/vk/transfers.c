@@ -1,4 +1,4 @@
-/* Command buffers of copies, each a submission batch with one wait and one signal. */
+/* Command buffers of copies, each a submission batch with its waits and signals. */
 #include "runtime/vk/transfers.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 
 struct transfer {
     VkCommandBufferSubmitInfo buffer;
-    VkSemaphoreSubmitInfo wait, signal;
+    VkSemaphoreSubmitInfo waits[2], signals[2];
 };
 
 struct sto_transfers {
@@ -62,10 +62,10 @@ enum sto_status sto_transfers_create(struct sto_device *device, uint32_t n, stru
         one->buffer = (VkCommandBufferSubmitInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
                                                   .commandBuffer = t->buffers[i]};
         t->batches[i] = (VkSubmitInfo2){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
-                                        .pWaitSemaphoreInfos = &one->wait,
+                                        .pWaitSemaphoreInfos = one->waits,
                                         .commandBufferInfoCount = 1,
                                         .pCommandBufferInfos = &one->buffer,
-                                        .pSignalSemaphoreInfos = &one->signal};
+                                        .pSignalSemaphoreInfos = one->signals};
     }
     *out = t;
     return STO_OK;
@@ -130,13 +130,22 @@ static VkSemaphoreSubmitInfo semaphore_info(struct sto_transfer_sync sync)
                                    .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT};
 }
 
-void sto_transfers_sync(struct sto_transfers *t, uint32_t i, struct sto_transfer_sync wait,
-                        struct sto_transfer_sync signal)
+/* Fills in those that are any; returns how many. */
+static uint32_t list_syncs(const struct sto_transfer_sync syncs[2], VkSemaphoreSubmitInfo *infos)
 {
-    t->transfers[i].wait = semaphore_info(wait);
-    t->transfers[i].signal = semaphore_info(signal);
-    t->batches[i].waitSemaphoreInfoCount = wait.value > 0;
-    t->batches[i].signalSemaphoreInfoCount = 1;
+    uint32_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (syncs[i].value > 0)
+            infos[n++] = semaphore_info(syncs[i]);
+    }
+    return n;
+}
+
+void sto_transfers_sync(struct sto_transfers *t, uint32_t i, const struct sto_transfer_sync waits[2],
+                        const struct sto_transfer_sync signals[2])
+{
+    t->batches[i].waitSemaphoreInfoCount = list_syncs(waits, t->transfers[i].waits);
+    t->batches[i].signalSemaphoreInfoCount = list_syncs(signals, t->transfers[i].signals);
 }
 
 enum sto_status sto_transfers_submit(struct sto_transfers *t, uint32_t first, uint32_t n, struct sto_error *err)

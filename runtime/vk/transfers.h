@@ -28,9 +28,9 @@ struct sto_transfer_sync {
     struct sto_timeline *timeline;
     uint64_t value;
 };
-/* What transfer i does before and after, from its next submission on. A wait for 0 is none. */
-void sto_transfers_sync(struct sto_transfers *transfers, uint32_t i, struct sto_transfer_sync wait,
-                        struct sto_transfer_sync signal);
+/* What transfer i does before and after, from its next submission on: two of each; a value of 0 is none. */
+void sto_transfers_sync(struct sto_transfers *transfers, uint32_t i, const struct sto_transfer_sync waits[2],
+                        const struct sto_transfer_sync signals[2]);
 /* One vkQueueSubmit2 call for transfers first to first + n - 1. Earlier submissions of theirs may still run. */
 enum sto_status sto_transfers_submit(struct sto_transfers *transfers, uint32_t first, uint32_t n,
                                      struct sto_error *err);

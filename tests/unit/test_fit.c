@@ -35,6 +35,8 @@ static const struct fit_case cases[] = {
     {"just below a power of two", {SIZES, ROOM_FOR(16383), .trained_tokens = 40960}, 8192, 0, NULL},
     {"the smallest", {SIZES, ROOM_FOR(4096), .trained_tokens = 40960}, 4096, 0, NULL},
     {"less than the smallest", {SIZES, ROOM_FOR(4095), .trained_tokens = 40960}, 0, STO_ERR_NO_FIT, "--ctx 4080"},
+    {"what gives more room", {SIZES, ROOM_FOR(4095), .option = "--ram", .trained_tokens = 40960}, 0, STO_ERR_NO_FIT,
+     "a larger --ram or --ctx 4080 would fit"},
     {"nothing but the weights", {SIZES, ROOM_FOR(0), .trained_tokens = 40960}, 0, STO_ERR_NO_FIT, "smaller"},
     {"less than the weights", {SIZES, .available_bytes = MIB, .trained_tokens = 40960}, 0, STO_ERR_NO_FIT,
      "1.0 MiB is available"},
