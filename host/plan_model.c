@@ -42,6 +42,8 @@ static struct sto_planner_input input_of(const struct sto_model_plan *p, const s
         .ubatch_tokens = s->ubatch_tokens,
         .vram_bytes = params->vram_bytes,
         .ram_bytes = params->ram_bytes,
+        .host_fixed_bytes = s->host_bytes,
+        .host_cpu_bytes = s->host_cpu_bytes,
         .ring_slots = params->engine.ring_slots,
         .means = params->means,
         .rates = params->rates,

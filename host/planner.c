@@ -305,7 +305,7 @@ static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
     const struct sto_planner_input *in = p->in;
     const bool tied = in->output_bytes == 0;
     uint64_t kv_layers = 0;
-    *m = (struct memory){.device = in->fixed_bytes};
+    *m = (struct memory){.device = in->fixed_bytes, .host = in->host_fixed_bytes};
     if (p->host_embedding)
         m->host = add(m->host, in->embedding_bytes);
     else if (!tied)
@@ -329,7 +329,7 @@ static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
     m->kv_host = multiply(kv, in->n_layers - kv_layers);
     m->ring = multiply(slots, m->slot);
     m->device = add(add(m->device, m->kv_device), m->ring);
-    m->host = add(m->host, m->kv_host);
+    m->host = add(m->host, add(m->kv_host, kv_layers < in->n_layers ? in->host_cpu_bytes : 0));
     if (in->ram_bytes > 0 && m->host > in->ram_bytes && (in->means & STO_PLAN_DISK) != 0 && in->rates.disk_gb_per_s > 0)
         m->disk = smaller(m->host - in->ram_bytes, streamed);
     m->host -= m->disk;

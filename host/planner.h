@@ -34,7 +34,9 @@ struct sto_planner_input {
     uint32_t depth_tokens;       /* tokens in the context when time is taken                                */
     uint32_t ubatch_tokens;      /* >= 1: prompt tokens of a pass                                           */
     uint64_t vram_bytes;
-    uint64_t ram_bytes;          /* for weights and KV that are not on the device; 0: no bound              */
+    uint64_t ram_bytes;          /* for weights and KV that are not on the device, and the next; 0: no bound */
+    uint64_t host_fixed_bytes;   /* of host memory beside weights and KV                                    */
+    uint64_t host_cpu_bytes;     /* and besides, where any layer is on the processor                        */
     uint32_t ring_slots;         /* 0: the planner's choice; else so many, or fewer where fewer layers use it */
     uint32_t means;              /* of enum sto_plan_means; the cpu lane also needs its rate                */
     struct sto_rates rates;      /* vram (or product) and link must be known, the rest helps                */
@@ -66,7 +68,7 @@ struct sto_plan_figures {
     struct sto_plan_share decode_lanes[STO_LANE_COUNT], prefill_lanes[STO_LANE_COUNT]; /* layers alone */
     uint64_t ring_bytes, kv_device_bytes, kv_host_bytes;
     uint64_t device_bytes; /* of the budget, all together       */
-    uint64_t host_bytes;   /* weights and KV in host memory     */
+    uint64_t host_bytes;   /* likewise, of host memory          */
     uint64_t disk_bytes;   /* of the streamed ones, what is read from disk in each pass */
 };
 

@@ -52,7 +52,7 @@ enum sto_plan_means {
     STO_PLAN_STREAM_OUTPUT = 8,
     STO_PLAN_DISK = 16,         /* layers that do not fit in host memory are read from disk for each pass */
     STO_PLAN_PHASES = 32,       /* layers that decode on the processor are streamed while prompts are read */
-    STO_PLAN_MEANS = STO_PLAN_OVERLAP | STO_PLAN_CPU | STO_PLAN_HOST_EMBEDDING /* those that there are */
+    STO_PLAN_MEANS = STO_PLAN_OVERLAP | STO_PLAN_CPU | STO_PLAN_HOST_EMBEDDING | STO_PLAN_DISK /* those there are */
 };
 
 #endif

@@ -5,8 +5,8 @@
  *   crossing between lanes; products of the weight formats that a model has, on the device and on the processor
  *
  * A glance: some tens of milliseconds for each, about a second in all; formats that are left after two are measured at
- * a later start. A machine at work gives less than it can: `strato tune --reset` forgets what was measured. Not
- * measured, and so not known: the disk. */
+ * a later start. A machine at work gives less than it can: `strato tune --reset` forgets what was measured. The rate of
+ * a disk belongs to a file and not to a device: it is measured apart, each time that a plan needs it. */
 #ifndef STO_PROBE_H
 #define STO_PROBE_H
 
@@ -21,5 +21,10 @@
 enum { STO_PROBE_BYTES = 512 << 20 };
 enum sto_status sto_probe_rates(struct sto_device *device, const uint64_t *type_bytes, uint64_t room_bytes,
                                 struct sto_rates *out, struct sto_error *err);
+
+/* GB/s at which a model's weights are read from its file past the system's cache, as streamed layers are: reads up to
+ * 256 MiB for about 0.3 s. 0: not known, since there is no file, only its header, or no memory. */
+struct sto_model;
+double sto_probe_disk(const struct sto_model *model);
 
 #endif

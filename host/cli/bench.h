@@ -57,6 +57,7 @@ struct sto_bench_result {
     unsigned warmups;
     bool drawn;               /* generation drew its tokens on the device, else they were evaluated one by one       */
     bool stable;              /* the last two warm-up runs took the same time, within 3 %                           */
+    uint64_t disk_read_bytes; /* weights of streamed layers, while the repetitions ran                              */
     uint64_t longest_batch_ns; /* submission batch while the repetitions ran, as far as they were timed; 0: none was */
     char time[24];            /* when the test began, ISO 8601, UTC                                                 */
     struct sto_gpu_summary gpu; /* while the repetitions ran; no readings: nobody knows the device                  */
@@ -73,6 +74,7 @@ struct sto_bench_runner {
     struct sto_gpu_source *source; /* NULL: nobody knows the device */
     bool draw;        /* generation draws its tokens on the device */
     struct sto_device *device;
+    const struct sto_engine *engine;
 };
 
 /* Runs a test on a session that holds test->n_depth tokens. out->ns and first_token_ns [repetitions] are the caller's.

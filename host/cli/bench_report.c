@@ -178,6 +178,13 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "weight_bytes", (double)s->engine.weight_bytes);
     add_number(o, "streamed_layers", s->engine.streamed_layers);
     add_number(o, "streamed_bytes", (double)s->engine.streamed_bytes);
+    add_text(o, "copy", sto_copy_name(s->engine.copy));
+    add_number(o, "disk_bytes", (double)s->engine.disk_bytes);
+    add_number(o, "ram_budget_bytes", (double)s->engine.ram_bytes);
+    add_number(o, "pinned_budget_bytes", (double)s->engine.pinned_limit_bytes);
+    add_number(o, "host_bytes", (double)s->engine.host_bytes);
+    add_number(o, "host_peak_bytes", (double)sto_host_peak_bytes());
+    add_number(o, "pinned_bytes", (double)s->engine.pinned_bytes);
     add_number(o, "cpu_layers", s->engine.cpu_layers);
     add_number(o, "cpu_bytes", (double)s->engine.cpu_bytes);
     add_number(o, "ring_slots", s->engine.ring_slots);
@@ -271,6 +278,7 @@ static void add_result(cJSON *o, const struct sto_bench_setup *setup, const stru
         add_number(o, "first_token_ns", f->first_token_ns);
     else
         (void)cJSON_AddNullToObject(o, "first_token_ns");
+    add_number(o, "disk_read_bytes", (double)r->disk_read_bytes);
     add_known(o, "longest_batch_ns", (double)r->longest_batch_ns);
     add_number(o, "warmup_runs", r->warmups);
     (void)cJSON_AddBoolToObject(o, "warmup_stable", r->stable);

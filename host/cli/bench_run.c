@@ -152,6 +152,8 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
     write_time(out->time, sizeof out->time);
     enum sto_status status = warm_up(r, test, out, err);
     struct sto_queue_stats queue;
+    struct sto_engine_info before, after;
+    sto_engine_get_info(r->engine, &before);
     sto_device_restart_longest_batch(r->device);
     struct sto_gpu_sampler *sampler = status == STO_OK ? sto_gpu_sampler_begin(r->source) : NULL;
     while (status == STO_OK && out->n < r->repetitions) {
@@ -162,7 +164,9 @@ enum sto_status sto_bench_run(struct sto_bench_runner *r, const struct sto_bench
     }
     sto_gpu_sampler_end(sampler, &out->gpu);
     sto_device_get_queue_stats(r->device, &queue);
+    sto_engine_get_info(r->engine, &after);
     out->longest_batch_ns = queue.longest_batch_ns;
+    out->disk_read_bytes = after.disk_read_bytes - before.disk_read_bytes;
     sto_term_clear();
     return status;
 }

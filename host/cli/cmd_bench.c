@@ -191,6 +191,7 @@ static enum sto_status create_runner(struct job *j, struct sto_error *err)
     r->draw = j->options->own.decode == STO_BENCH_DRAW && sto_engine_can_draw(j->stack.engine);
     r->seed = j->options->common.seed_set ? j->options->common.seed : 0;
     r->device = j->stack.device;
+    r->engine = j->stack.engine;
     r->n_tokens = max_u32(most_new_tokens(j), sto_bench_list_max(&j->ubatches));
     r->tokens = sto_calloc(r->n_tokens, sizeof *r->tokens);
     r->logits = sto_calloc(r->n_vocab, sizeof *r->logits);

@@ -415,6 +415,8 @@ void sto_options_engine(const struct sto_options *options, struct sto_engine_par
         .math = options->common.math,
         .deterministic = options->common.deterministic,
         .vram_bytes = options->common.vram_bytes,
+        .ram_bytes = options->common.ram_bytes,
+        .pinned_bytes = options->common.pinned_bytes,
         .ring_slots = options->common.ring,
         .n_threads = options->common.threads,
         .copy = options->common.copy,

@@ -27,7 +27,7 @@ struct sto_bias_list {
 /* Options that every command shares. 0, NULL and false: not given, unless stated. */
 struct sto_common_options {
     const char *device;
-    uint64_t vram_bytes, ram_bytes;
+    uint64_t vram_bytes, ram_bytes, pinned_bytes;
     uint32_t ctx_tokens, ubatch_tokens;
     enum sto_type kv_type; /* default F16 */
     bool kv_type_set;

@@ -7,6 +7,7 @@
 #include "host/cli/term.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
+#include "runtime/host_memory.h"
 #include "runtime/probe.h"
 
 /* An option's value: the text itself where it has a '=' and is no file, else what is in the file. */
@@ -56,6 +57,17 @@ enum sto_status sto_cli_read_simulation(const char *text, struct sto_simulation 
     return status;
 }
 
+/* Whether the weights may exceed what both memories hold. */
+static bool may_need_disk(const struct sto_model *model, const struct sto_sizes *sizes,
+                          const struct sto_model_plan_params *params)
+{
+    const uint64_t room = params->ram_bytes > sizes->host_bytes ? params->ram_bytes - sizes->host_bytes : 0;
+    double layers = 0;
+    for (uint32_t l = 0; l < model->h.n_layers; l++)
+        layers += (double)sizes->layer_bytes[l];
+    return params->ram_bytes > 0 && layers > 0.8 * (double)room;
+}
+
 enum sto_status sto_cli_plan_params(const struct sto_options *options, struct sto_device *device,
                                     const struct sto_model *model, const struct sto_rates *given, uint64_t room_bytes,
                                     struct sto_model_plan_params *out, struct sto_error *err)
@@ -77,6 +89,8 @@ enum sto_status sto_cli_plan_params(const struct sto_options *options, struct st
         return status;
     if (device != NULL)
         status = sto_probe_rates(device, sizes.type_bytes, room_bytes, &out->rates, err);
+    if (status == STO_OK && device != NULL && !(given->disk_gb_per_s > 0) && may_need_disk(model, &sizes, out))
+        out->rates.disk_gb_per_s = sto_probe_disk(model);
     sto_sizes_free(&sizes);
     if (status != STO_OK)
         return status;
@@ -117,7 +131,10 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     enum sto_status status = all_fit(model, params, vram, &fits, err);
     if (status != STO_OK || fits)
         return status;
-    status = sto_cli_plan_params(options, device, model, &none, vram, &how, &why);
+    struct sto_options now = *options; /* a run may use what is free now; a plan is for the whole machine */
+    if (now.common.ram_bytes == 0 && sto_default_ram_bytes() != UINT64_MAX)
+        now.common.ram_bytes = sto_default_ram_bytes();
+    status = sto_cli_plan_params(&now, device, model, &none, vram, &how, &why);
     if (status == STO_ERR_NO_FIT) { /* measuring takes memory that running need not have */
         sto_print_message(STO_LOG_WARNING, why.message);
         return STO_OK;
@@ -128,12 +145,7 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     }
     how.engine = *params;
     how.vram_bytes = vram;
-    how.ram_bytes = options->common.ram_bytes; /* without it, what the system gives */
     status = sto_model_plan_make(model, &how, plan, &why);
-    if (status == STO_ERR_NO_FIT && how.ram_bytes > 0) {
-        *err = why;
-        return status;
-    }
     if (status != STO_OK)
         return STO_OK;
     *planned = true;
@@ -142,6 +154,7 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     params->host_embedding = plan->plan.embedding != STO_LANE_RESIDENT;
     params->ctx_tokens = plan->ctx_tokens;
     params->vram_bytes = vram;
+    params->ram_bytes = how.ram_bytes; /* as it was when the plan was made */
     sto_plan_line(plan, line, sizeof line);
     callbacks.log(callbacks.user, STO_LOG_INFO, line);
     return STO_OK;
@@ -157,6 +170,8 @@ void sto_plan_line(const struct sto_model_plan *p, char *text, size_t size)
     if (streamed > 0 && n < size)
         n += (size_t)snprintf(text + n, size - n, ", %u streamed through %u slot%s", streamed,
                               (unsigned)p->plan.ring_slots, p->plan.ring_slots == 1 ? "" : "s");
+    if (f->disk_bytes > 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, " (%.1f GB of them from disk)", (double)f->disk_bytes / 1e9);
     if (cpu > 0 && n < size)
         n += (size_t)snprintf(text + n, size - n, ", %u on the processor", cpu);
     if (f->decode.tokens_per_s > 0 && n < size)

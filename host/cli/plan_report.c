@@ -70,6 +70,7 @@ static void print_memory(const struct sto_plan_report *r)
     sto_bytes_text(f->device_bytes, text, sizeof text);
     sto_bytes_text(r->params->vram_bytes, budget, sizeof budget);
     (void)printf("  %-20s %7s %12s  of %s\n", "device, in all", "", text, budget);
+    print_row("buffers", "", p->sizes.host_bytes, "host");
     if (f->host_bytes > 0)
         print_row("host, in all", "", f->host_bytes, "");
     if (f->disk_bytes > 0)
@@ -197,6 +198,7 @@ static void add_memory(cJSON *o, const struct sto_plan_report *r)
     add_number(o, "kv_host_bytes", (double)f->kv_host_bytes);
     add_number(o, "scratch_bytes", (double)r->plan->scratch_bytes);
     add_number(o, "device_bytes", (double)f->device_bytes);
+    add_number(o, "host_buffer_bytes", (double)r->plan->sizes.host_bytes);
     add_number(o, "host_bytes", (double)f->host_bytes);
     add_number(o, "disk_bytes", (double)f->disk_bytes);
     add_lanes(o, "decode_lanes", r->plan->plan.decode, r->model->h.n_layers);

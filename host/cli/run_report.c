@@ -123,6 +123,16 @@ static void add_measures(cJSON *o, const struct sto_stack *s, const struct sto_g
     (void)cJSON_AddNumberToObject(m, "device_local_peak_bytes", (double)local);
     (void)cJSON_AddNumberToObject(m, "streamed_layers", s->info.streamed_layers);
     (void)cJSON_AddNumberToObject(m, "streamed_bytes", (double)s->info.streamed_bytes);
+    struct sto_engine_info now; /* what was read from disk grows */
+    sto_engine_get_info(s->engine, &now);
+    (void)cJSON_AddStringToObject(m, "copy", sto_copy_name(now.copy));
+    (void)cJSON_AddNumberToObject(m, "disk_bytes", (double)now.disk_bytes);
+    (void)cJSON_AddNumberToObject(m, "disk_read_bytes", (double)now.disk_read_bytes);
+    (void)cJSON_AddNumberToObject(m, "ram_budget_bytes", (double)now.ram_bytes);
+    (void)cJSON_AddNumberToObject(m, "pinned_budget_bytes", (double)now.pinned_limit_bytes);
+    (void)cJSON_AddNumberToObject(m, "host_bytes", (double)now.host_bytes);
+    (void)cJSON_AddNumberToObject(m, "pinned_bytes", (double)now.pinned_bytes);
+    (void)cJSON_AddNumberToObject(m, "host_peak_bytes", (double)sto_host_peak_bytes());
     (void)cJSON_AddNumberToObject(m, "cpu_layers", s->info.cpu_layers);
     (void)cJSON_AddNumberToObject(m, "cpu_bytes", (double)s->info.cpu_bytes);
     (void)cJSON_AddNumberToObject(m, "context_tokens", s->info.ctx_tokens);

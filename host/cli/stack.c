@@ -18,12 +18,15 @@ static void say_what_does_not_fit(const struct sto_stack *stack)
 {
     const struct sto_engine_info *info = &stack->info;
     const bool streams = info->streamed_layers > 0, computes = info->cpu_layers > 0;
-    char line[240], bytes[32];
+    char line[288], bytes[32], disk[32], from_disk[64] = "";
     sto_bytes_text(info->streamed_bytes + info->cpu_bytes, bytes, sizeof bytes);
-    (void)snprintf(line, sizeof line, "not all layers fit on the device: %u of %u (%s) are %s%s%s, which is slow",
+    sto_bytes_text(info->disk_bytes, disk, sizeof disk);
+    if (info->disk_bytes > 0)
+        (void)snprintf(from_disk, sizeof from_disk, " (%s of it from disk)", disk);
+    (void)snprintf(line, sizeof line, "not all layers fit on the device: %u of %u (%s) are %s%s%s%s, which is slow",
                    (unsigned)(info->streamed_layers + info->cpu_layers), (unsigned)sto_model_n_layers(stack->model),
-                   bytes, streams ? "copied there for each step" : "", streams && computes ? ", or " : "",
-                   computes ? "computed by the processor" : "");
+                   bytes, streams ? "copied there for each step" : "", from_disk,
+                   streams && computes ? ", or " : "", computes ? "computed by the processor" : "");
     sto_print_message(STO_LOG_WARNING, line);
 }
 
@@ -71,8 +74,9 @@ static bool needs_device(const char *place)
 static bool speaks_of_device(const struct sto_options *o)
 {
     return sto_options_device_name(o) != NULL || o->common.vram_bytes != 0 || o->common.ram_bytes != 0 ||
-           o->common.ring != 0 || o->common.copy != STO_COPY_AUTO || o->common.sim != NULL || o->common.validation ||
-           o->common.no_f16 || o->common.no_int_dot || o->common.no_self_test || o->common.subgroup_size != 0 ||
+           o->common.pinned_bytes != 0 || o->common.ring != 0 || o->common.copy != STO_COPY_AUTO ||
+           o->common.sim != NULL || o->common.validation || o->common.no_f16 || o->common.no_int_dot ||
+           o->common.no_self_test || o->common.subgroup_size != 0 ||
            o->own.shape != NULL || o->own.sweep == STO_SWEEP_VRAM;
 }
 

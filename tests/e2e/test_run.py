@@ -38,6 +38,31 @@ def finish(process, out=b""):
     return result
 
 
+# ---- memory ----
+
+@test
+def layers_beyond_both_budgets_are_read_from_disk():
+    args = ("-p", "What is the opposite of big?", "--temp", "0")
+    whole = run_json(*args)
+    check(whole["memory"]["disk_bytes"] == whole["memory"]["disk_read_bytes"] == 0, "disk without a need for it")
+    buffers = whole["memory"]["host_bytes"] - whole["memory"]["streamed_bytes"]
+    for more, disk in ((3 << 19, True), (32 << 20, False)):
+        ram = buffers + more
+        result = run_json(*args, "--place", "stream", "--ram", ram)
+        m = result["memory"]
+        check(result["tokens"] == whole["tokens"], "other tokens with --ram %d" % ram)
+        check((m["disk_bytes"] > 0) == disk and m["ram_budget_bytes"] == ram, "memory: %s" % m)
+        check(m["host_peak_bytes"] <= ram and m["pinned_bytes"] <= m["host_bytes"] <= ram, "budget %d: %s" % (ram, m))
+        check(m["disk_read_bytes"] >= m["disk_bytes"] * len(result["tokens"]), "read from disk: %s" % m)
+        check(m["copy"] in ("transfer", "host", "queue"), "copy: %s" % m)
+    simulated = run_json(*args, "--place", "stream", "--ram", buffers + (3 << 19), "--sim", "vram=10,link=1")
+    check(simulated["tokens"] == whole["tokens"] and simulated["memory"]["disk_bytes"] > 0, "on a simulated card")
+    mixed = run_json(*args, "--place", "cpu:0,stream:1-2", "--ram", buffers + (8 << 20))
+    check(mixed["memory"]["cpu_layers"] == 1 and mixed["memory"]["host_peak_bytes"] <= buffers + (8 << 20), "mixed")
+    expect_error(strato("run", DEMO, *args, "--ram", "1M"), 5, "demo.gguf", "1.0 MiB is available", "--ram")
+    expect_error(strato("run", DEMO, *args, "--pinned", "1M"), 5, "of that 1.0 MiB pinned", "--pinned")
+
+
 # ---- prompts ----
 
 @test
