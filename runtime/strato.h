@@ -181,9 +181,9 @@ struct sto_engine_params {
     enum sto_math math;
     bool deterministic;   /* with STO_MATH_EXACT: a token's logits do not depend on what shares its batch      */
     uint64_t vram_bytes;  /* budget for everything on the device; 0: what the driver says is free, less a margin */
-    uint64_t ram_bytes;   /* budget for host memory: streamed layers, read-ahead, staging, logits; 0: what the system
-                             could give, less a margin. Streamed layers that do not fit are read from the model's file
-                             in every pass                                                                       */
+    uint64_t ram_bytes;   /* budget for host memory: streamed layers, read-ahead, staging, logits, the processor's
+                             layers with their KV cache; 0: what the system could give, less a margin. Streamed layers
+                             that do not fit are read from the model's file in every pass                        */
     uint64_t pinned_bytes; /* of ram_bytes, what devices may read (such memory cannot be swapped); 0: half, or what
                              there is no doing without. Layers beyond it lie in ordinary memory, and are copied
                              through staging                                                                     */
