@@ -42,6 +42,7 @@ static struct sto_planner_input input_of(const struct sto_model_plan *p, const s
         .ubatch_tokens = s->ubatch_tokens,
         .vram_bytes = params->vram_bytes,
         .ram_bytes = params->ram_bytes,
+        .pinned_bytes = params->pinned_bytes > 0 ? params->pinned_bytes : params->ram_bytes / 2,
         .host_fixed_bytes = s->host_bytes,
         .host_cpu_bytes = s->host_cpu_bytes,
         .ring_slots = params->engine.ring_slots,
@@ -55,7 +56,8 @@ static enum sto_status allocate(struct sto_model_plan *p, uint32_t n_layers, str
 {
     p->plan.decode = sto_calloc(n_layers, sizeof *p->plan.decode);
     p->plan.prefill = sto_calloc(n_layers, sizeof *p->plan.prefill);
-    if (p->plan.decode == NULL || p->plan.prefill == NULL)
+    p->lanes = sto_calloc(n_layers, sizeof *p->lanes);
+    if (p->plan.decode == NULL || p->plan.prefill == NULL || p->lanes == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory to plan %u layers", (unsigned)n_layers);
     return STO_OK;
 }
@@ -72,6 +74,8 @@ static enum sto_status plan_layers(struct sto_model_plan *p, const struct sto_mo
         in.ring_slots--;
         status = sto_plan_make(&in, &p->plan, &p->figures, err);
     }
+    for (uint32_t l = 0; l < n_layers && status == STO_OK; l++)
+        p->lanes[l] = sto_plan_lane(&p->plan, l);
     p->all_resident = status == STO_OK && p->figures.decode_lanes[STO_LANE_RESIDENT].layers == n_layers;
     return status;
 }
@@ -125,11 +129,21 @@ fail:
     return status;
 }
 
+void sto_model_plan_use(const struct sto_model_plan *p, struct sto_engine_params *engine)
+{
+    engine->lanes = p->lanes;
+    engine->ring_slots = p->plan.ring_slots;
+    engine->prompt_tokens = p->plan.prompt_tokens;
+    engine->host_embedding = p->plan.embedding != STO_LANE_RESIDENT;
+    engine->ctx_tokens = p->ctx_tokens;
+}
+
 void sto_model_plan_free(struct sto_model_plan *p)
 {
     sto_sizes_free(&p->sizes);
     sto_free(p->plan.decode);
     sto_free(p->plan.prefill);
+    sto_free(p->lanes);
     *p = (struct sto_model_plan){0};
 }
 

@@ -23,10 +23,17 @@ const char *sto_plan_bind_name(enum sto_plan_bind bind)
     return (uint32_t)bind < STO_BIND_COUNT ? names[bind] : "?";
 }
 
+/* The KV cache of a layer that decodes on the processor goes there and back among the kernels. */
+static double kv_time(const struct plan_phase *p, const struct plan_lanes *lanes, uint32_t item)
+{
+    const bool moves = lanes->kv_on_host != NULL && item < p->in->n_layers && lanes->kv_on_host[item] &&
+                       lanes->items[item] != STO_LANE_CPU;
+    return moves ? p->kv_copy_s : 0.0;
+}
+
 static double copy_time(const struct plan_phase *p, const struct plan_lanes *lanes, uint32_t item)
 {
-    const bool moves_kv = lanes->kv_on_host != NULL && item < p->in->n_layers && lanes->kv_on_host[item];
-    return p->copy_s[item] + (moves_kv ? p->kv_copy_s : 0.0);
+    return p->copy_s[item] + kv_time(p, lanes, item);
 }
 
 /* Adds up the formula's terms. */
@@ -43,7 +50,7 @@ static void add_terms(const struct plan_phase *p, const struct plan_lanes *lanes
         if (on_cpu)
             out->cpu_s += p->cpu_s[i];
         else
-            out->device_s += p->device_s[i];
+            out->device_s += p->device_s[i] + kv_time(p, lanes, i);
         if (lane == STO_LANE_STREAM)
             out->link_s += copy_time(p, lanes, i);
         if (lane != STO_LANE_RESIDENT)
@@ -107,7 +114,7 @@ static double play(const struct plan_phase *p, const struct plan_lanes *lanes, d
                 link_free += copy_time(p, lanes, i) * slower;
                 now = fmax(now, link_free);
             }
-            now += on_cpu ? p->cpu_s[i] : p->device_s[i];
+            now += on_cpu ? p->cpu_s[i] : p->device_s[i] + kv_time(p, lanes, i);
             if (lane == STO_LANE_STREAM) {
                 slot_free[slot] = now;
                 slot = slot + 1 < lanes->slots ? slot + 1 : 0;

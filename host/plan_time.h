@@ -13,7 +13,7 @@ struct plan_phase {
     double *device_s;  /* [n_items] on the device, wherever the weights come from                */
     double *cpu_s;     /* [n_items] on the processor                                             */
     double *copy_s;    /* [n_items] from pinned host memory to the device                        */
-    double kv_copy_s;  /* a layer whose KV lies with the processor, computed on the device       */
+    double kv_copy_s;  /* a layer whose KV lies with the processor, computed on the device: both ways */
     double step_s, crossing_s, dram_s_per_byte, disk_s_per_byte;
     bool known, overlap;
     enum sto_plan_bind device_bind;

@@ -38,7 +38,7 @@ struct planner {
     bool *kv_on_host;         /* [n_layers]                                                          */
     double *least[LEAST_COUNT]; /* [n_layers + 1] sum over the n smallest layers: no split takes less  */
     bool host_embedding, can_stream, can_cpu;
-    bool ring_for_prompts;    /* streaming reads prompts faster than the processor does              */
+    bool ring_for_prompts;    /* what decodes on the processor is streamed for prompts               */
     uint64_t least_device, least_host; /* of what did not fit                                        */
     uint64_t host_there;
 };
@@ -299,18 +299,18 @@ static void arrange(struct planner *p, const struct candidate *c)
 
 /* ---- memory ---- */
 
-/* What the lanes in p->items take. With phases, those on the processor go through the ring too, for prompts. */
-static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
+/* What the lanes in p->items take. Phased: those on the processor go through the ring too, and the KV cache of one of
+ * them at a time is on the device. */
+static void weigh(const struct planner *p, uint32_t slots, bool phased, struct memory *m)
 {
     const struct sto_planner_input *in = p->in;
     const bool tied = in->output_bytes == 0;
-    uint64_t kv_layers = 0;
+    uint64_t kv_layers = 0, visitors = 0;
     *m = (struct memory){.device = in->fixed_bytes, .host = in->host_fixed_bytes};
     if (p->host_embedding)
         m->host = add(m->host, in->embedding_bytes);
     else if (!tied)
         m->device = add(m->device, in->embedding_bytes);
-    const bool through_ring = (in->means & STO_PLAN_PHASES) != 0;
     uint64_t streamed = 0;
     for (uint32_t i = 0; i < p->decode.n_items; i++) {
         const uint64_t bytes = p->decode.bytes[i];
@@ -319,13 +319,14 @@ static void weigh(const struct planner *p, uint32_t slots, struct memory *m)
             m->device = add(m->device, bytes);
         else
             m->host = add(m->host, bytes);
-        if (lane == STO_LANE_STREAM || (lane == STO_LANE_CPU && slots > 0 && through_ring))
+        if (lane == STO_LANE_STREAM || (lane == STO_LANE_CPU && phased))
             m->slot = larger(m->slot, bytes);
+        visitors = lane == STO_LANE_CPU && phased ? 1 : visitors;
         streamed = lane == STO_LANE_STREAM ? add(streamed, bytes) : streamed;
         kv_layers += i < in->n_layers && lane != STO_LANE_CPU;
     }
     const uint64_t kv = multiply(kv_per_layer(in), in->ctx_tokens);
-    m->kv_device = multiply(kv, kv_layers);
+    m->kv_device = multiply(kv, kv_layers + visitors);
     m->kv_host = multiply(kv, in->n_layers - kv_layers);
     m->ring = multiply(slots, m->slot);
     m->device = add(add(m->device, m->kv_device), m->ring);
@@ -347,44 +348,38 @@ static bool fits(struct planner *p, const struct memory *m)
 
 /* ---- time ---- */
 
-/* Prompts: layers that decode on the processor stay there, or go through the ring, whichever is faster. */
-static void time_prefill(struct planner *p, uint32_t slots, uint64_t disk, struct sto_prediction *out)
+/* Prompts: layers that decode on the processor go through the ring, or stay there. */
+static void time_prefill(struct planner *p, uint32_t slots, bool phased, uint64_t disk, struct sto_prediction *out)
 {
-    struct sto_prediction stay, go;
-    struct plan_lanes lanes = {.items = p->prompt, .kv_on_host = p->kv_on_host, .slots = slots, .disk_bytes = disk};
-    bool any_cpu = false;
+    const struct plan_lanes lanes = {
+        .items = p->prompt, .kv_on_host = p->kv_on_host, .slots = slots, .disk_bytes = disk};
     for (uint32_t l = 0; l < p->in->n_layers; l++) {
-        p->prompt[l] = p->items[l];
         p->kv_on_host[l] = p->items[l] == STO_LANE_CPU;
-        any_cpu = any_cpu || p->kv_on_host[l];
+        p->prompt[l] = phased && p->kv_on_host[l] ? STO_LANE_STREAM : p->items[l];
     }
-    plan_time(&p->prefill, &lanes, &stay);
-    *out = stay;
-    if (!any_cpu || slots == 0 || !p->ring_for_prompts)
-        return;
-    for (uint32_t l = 0; l < p->in->n_layers; l++)
-        p->prompt[l] = p->kv_on_host[l] ? STO_LANE_STREAM : p->items[l];
-    plan_time(&p->prefill, &lanes, &go);
-    if (go.seconds < stay.seconds) {
-        *out = go;
-        return;
-    }
-    for (uint32_t l = 0; l < p->in->n_layers; l++)
-        p->prompt[l] = p->items[l];
+    plan_time(&p->prefill, &lanes, out);
+}
+
+static void count_in(struct sto_plan_share *share, uint64_t bytes)
+{
+    share->layers++;
+    share->bytes = add(share->bytes, bytes);
 }
 
 static void share_out(const struct planner *p, const enum sto_lane *lanes, struct sto_plan_share *shares)
 {
-    for (uint32_t l = 0; l < p->in->n_layers; l++) {
-        shares[lanes[l]].layers++;
-        shares[lanes[l]].bytes = add(shares[lanes[l]].bytes, p->in->layer_bytes[l]);
-    }
+    for (uint32_t l = 0; l < p->in->n_layers; l++)
+        count_in(&shares[lanes[l]], p->in->layer_bytes[l]);
 }
 
 static void fill_figures(const struct planner *p, const struct memory *m, struct sto_plan_figures *f)
 {
     share_out(p, p->items, f->decode_lanes);
     share_out(p, p->prompt, f->prefill_lanes);
+    for (uint32_t l = 0; l < p->in->n_layers; l++) {
+        if (p->items[l] == STO_LANE_CPU && p->prompt[l] == STO_LANE_STREAM)
+            count_in(&f->decode_lanes[STO_LANE_PHASED], p->in->layer_bytes[l]);
+    }
     f->ring_bytes = m->ring;
     f->kv_device_bytes = m->kv_device;
     f->kv_host_bytes = m->kv_host;
@@ -427,18 +422,21 @@ static bool better(const struct sto_prediction *decode, const struct sto_predict
 static void consider(struct search *s, const struct candidate *c)
 {
     struct planner *p = &s->p;
+    const bool phased = p->ring_for_prompts && c->n_cpu > 0;
     struct memory m;
     struct sto_plan_figures f = {0};
-    weigh(p, c->slots, &m);
+    weigh(p, c->slots, phased, &m);
     if (!fits(p, &m))
         return;
+    if (phased && (m.disk > 0 || (p->in->pinned_bytes > 0 && m.host > p->in->pinned_bytes)))
+        return; /* both phases read layers where they lie */
     const struct plan_lanes lanes = {.items = p->items, .slots = c->slots, .disk_bytes = m.disk};
     if (s->found && plan_time_bound(&p->decode, &lanes, &f.decode) > s->best->decode.seconds * (1 + 1e-9))
         return;
     plan_time(&p->decode, &lanes, &f.decode);
     if (s->found && f.decode.seconds > s->best->decode.seconds * (1 + 1e-9))
         return;
-    time_prefill(p, c->slots, m.disk, &f.prefill);
+    time_prefill(p, c->slots, phased, m.disk, &f.prefill);
     if (s->found && !better(&f.decode, &f.prefill, s->best))
         return;
     fill_figures(p, &m, &f);
@@ -539,6 +537,61 @@ static enum sto_status refuse(const struct planner *p, struct sto_error *err)
                     sto_size_text(p->least_host, need), sto_size_text(in->ram_bytes, there));
 }
 
+static void consider_all(struct search *s)
+{
+    consider_splits(s, false);
+    if ((s->p.in->means & STO_PLAN_STREAM_OUTPUT) != 0 && s->p.can_stream)
+        consider_splits(s, true);
+}
+
+/* The room that prompts take may be worth more to decoding: of 20 parts, more than one. */
+static void consider_without_phases(struct search *s)
+{
+    const bool phased = s->best->decode_lanes[STO_LANE_PHASED].layers > 0;
+    const double seconds = s->best->decode.seconds, most = phased ? 0.95 * seconds : seconds;
+    s->p.ring_for_prompts = false;
+    s->best->decode.seconds = most;
+    consider_all(s);
+    if (s->found && s->best->decode.seconds >= most) /* nothing was found that is faster */
+        s->best->decode.seconds = seconds;
+}
+
+/* Seconds of a pass of so many tokens by one of the plan's two placements; negative: no memory. */
+static double time_pass(struct planner *p, const struct sto_plan *plan, const enum sto_lane *lanes, uint32_t tokens)
+{
+    struct sto_prediction t;
+    const struct plan_lanes l = {.items = lanes, .kv_on_host = p->kv_on_host, .slots = plan->ring_slots};
+    close_phase(&p->prefill);
+    if (!open_phase(&p->prefill, p->in, tokens))
+        return -1;
+    plan_time(&p->prefill, &l, &t);
+    return t.seconds;
+}
+
+/* From how many tokens on a pass is faster the prompts' way, by about half of it. What came ahead for passes of the
+ * other phase is worth nothing after a change: as many copies as there are slots. */
+static enum sto_status choose_prompt_tokens(struct search *s, struct sto_error *err)
+{
+    struct planner *p = &s->p;
+    struct sto_plan *plan = s->plan;
+    const double change = (double)plan->ring_slots * (double)plan->slot_bytes * per_byte(p->in->rates.link_gb_per_s);
+    plan->prompt_tokens = 0;
+    for (uint32_t l = 0; l < p->in->n_layers; l++) {
+        p->kv_on_host[l] = plan->decode[l] == STO_LANE_CPU;
+        plan->prompt_tokens = sto_plan_lane(plan, l) == STO_LANE_PHASED ? 2 : plan->prompt_tokens;
+    }
+    for (; plan->prompt_tokens > 0 && plan->prompt_tokens < p->in->ubatch_tokens;
+         plan->prompt_tokens += (plan->prompt_tokens + 1) / 2) {
+        const double stay = time_pass(p, plan, plan->decode, plan->prompt_tokens);
+        const double go = time_pass(p, plan, plan->prefill, plan->prompt_tokens);
+        if (stay < 0 || go < 0)
+            return sto_fail(err, STO_ERR_NO_FIT, "no memory to plan %u layers", (unsigned)p->in->n_layers);
+        if (go + change < stay)
+            break;
+    }
+    return STO_OK;
+}
+
 enum sto_status sto_plan_make(const struct sto_planner_input *in, struct sto_plan *plan,
                               struct sto_plan_figures *figures, struct sto_error *err)
 {
@@ -546,11 +599,13 @@ enum sto_status sto_plan_make(const struct sto_planner_input *in, struct sto_pla
     enum sto_status status = planner_open(&s.p, in, err);
     if (status != STO_OK)
         return status;
-    consider_splits(&s, false);
-    if ((in->means & STO_PLAN_STREAM_OUTPUT) != 0 && s.p.can_stream)
-        consider_splits(&s, true);
+    consider_all(&s);
+    if (s.p.ring_for_prompts)
+        consider_without_phases(&s);
     if (!s.found)
         status = refuse(&s.p, err);
+    else
+        status = choose_prompt_tokens(&s, err);
     planner_close(&s.p);
     return status;
 }
@@ -578,13 +633,15 @@ enum sto_status sto_plan_predict(const struct sto_planner_input *in, const struc
     p.host_embedding = plan->embedding != STO_LANE_RESIDENT && in->output_bytes > 0;
     for (uint32_t i = 0; i < p.decode.n_items; i++)
         p.items[i] = i < in->n_layers ? plan->decode[i] : plan->output;
+    bool phased = false;
     for (uint32_t l = 0; l < in->n_layers; l++) {
-        p.prompt[l] = plan->prefill[l];
+        p.prompt[l] = in->ubatch_tokens >= plan->prompt_tokens ? plan->prefill[l] : plan->decode[l];
         p.kv_on_host[l] = plan->decode[l] == STO_LANE_CPU;
+        phased = phased || sto_plan_lane(plan, l) == STO_LANE_PHASED;
     }
     p.decode.known = lanes_known(&p, &p.decode, p.items);
     p.prefill.known = lanes_known(&p, &p.prefill, p.prompt);
-    weigh(&p, plan->ring_slots, &m);
+    weigh(&p, plan->ring_slots, phased, &m);
     const uint32_t slots = plan->ring_slots < STO_PLAN_MAX_RING ? plan->ring_slots : STO_PLAN_MAX_RING;
     const struct plan_lanes decode = {.items = p.items, .slots = slots, .disk_bytes = m.disk};
     const struct plan_lanes prefill = {

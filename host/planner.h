@@ -35,6 +35,8 @@ struct sto_planner_input {
     uint32_t ubatch_tokens;      /* >= 1: prompt tokens of a pass                                           */
     uint64_t vram_bytes;
     uint64_t ram_bytes;          /* for weights and KV that are not on the device, and the next; 0: no bound */
+    uint64_t pinned_bytes;       /* of that, what devices may read: streamed and phased layers and the KV cache of these
+                                    must fit where there are phased ones; 0: no bound                       */
     uint64_t host_fixed_bytes;   /* of host memory beside weights and KV                                    */
     uint64_t host_cpu_bytes;     /* and besides, where any layer is on the processor                        */
     uint32_t ring_slots;         /* 0: the planner's choice; else so many, or fewer where fewer layers use it */
@@ -65,7 +67,8 @@ struct sto_plan_share {
 
 struct sto_plan_figures {
     struct sto_prediction decode, prefill;
-    struct sto_plan_share decode_lanes[STO_LANE_COUNT], prefill_lanes[STO_LANE_COUNT]; /* layers alone */
+    /* Layers alone. Decode's STO_LANE_PHASED: those of the processor's that are streamed for prompts. */
+    struct sto_plan_share decode_lanes[STO_LANE_COUNT], prefill_lanes[STO_LANE_COUNT];
     uint64_t ring_bytes, kv_device_bytes, kv_host_bytes;
     uint64_t device_bytes; /* of the budget, all together       */
     uint64_t host_bytes;   /* likewise, of host memory          */

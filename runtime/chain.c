@@ -58,7 +58,7 @@ static enum sto_status record_step(struct sto_engine *e, struct sto_parts **out,
 {
     const struct sto_work work = {.n_cols = 1, .n_rows = 1, .chained = true};
     struct sto_parts *parts = NULL;
-    enum sto_status status = sto_parts_create(e, &parts, err);
+    enum sto_status status = sto_parts_create(e, STO_PHASE_DECODE, &parts, err);
     if (status == STO_OK)
         status = sto_parts_record(e, parts, &work, err);
     if (status != STO_OK) {
@@ -84,8 +84,8 @@ enum sto_status sto_chain_wait(struct sto_engine *e, struct sto_error *err)
     const uint64_t ticket = e->chain_ticket;
     e->chain_ticket = 0;
     const enum sto_status status = ticket != 0 ? sto_device_wait(e->device, ticket, err) : STO_OK;
-    if (ticket != 0 && e->copy != NULL)
-        (void)sto_copy_check(e->copy, NULL); /* nobody takes what these steps made */
+    if (ticket != 0 && e->copies[STO_PHASE_DECODE] != NULL)
+        (void)sto_copy_check(e->copies[STO_PHASE_DECODE], NULL); /* nobody takes what these steps made */
     return status;
 }
 

@@ -30,9 +30,10 @@ struct sto_copy {
 
     /* The thread copies (host), or looks when copies begin and end (transfer, with a trace). */
     struct sto_thread *thread;
-    uint64_t brought;       /* by the host */
     struct sto_mutex *lock; /* guards what follows, and is held while the host signals */
     struct sto_cond *changed;
+    uint64_t brought;       /* transfers that are done with */
+    uint64_t next;          /* that the thread has not begun with */
     uint64_t allowed;       /* transfers that will not wait for passes that are yet to come */
     bool stop;
     uint64_t failed_from, failed_through; /* transfers whose pieces could not be read; 0: none */
@@ -181,15 +182,22 @@ static void trace_simulated(struct sto_copy *c)
 
 /* ---- the thread ---- */
 
-/* Waits until transfer t may begin as far as the host knows. False: there will be no more. */
-static bool await_turn(struct sto_copy *c, uint64_t t)
+/* The next transfer, once it may begin as far as the host knows. 0: there will be no more. */
+static uint64_t await_turn(struct sto_copy *c)
 {
     sto_mutex_lock(c->lock);
-    while (!c->stop && t > c->allowed)
+    while (!c->stop && c->next > c->allowed)
         sto_cond_wait(c->changed, c->lock);
-    const bool go_on = !c->stop;
+    const uint64_t t = c->stop ? 0 : c->next++;
     sto_mutex_unlock(c->lock);
-    return go_on;
+    return t;
+}
+
+static void note_brought(struct sto_copy *c, uint64_t t)
+{
+    sto_mutex_lock(c->lock);
+    c->brought = t > c->brought ? t : c->brought;
+    sto_mutex_unlock(c->lock);
 }
 
 /* A pass may wait for it: there is no going back. */
@@ -227,8 +235,8 @@ static enum sto_status bring(struct sto_copy *c, uint64_t t)
 static void run(void *arg)
 {
     struct sto_copy *c = arg;
-    while (await_turn(c, c->brought + 1) && bring(c, c->brought + 1) == STO_OK)
-        c->brought++;
+    for (uint64_t t; (t = await_turn(c)) > 0 && bring(c, t) == STO_OK;)
+        note_brought(c, t);
 }
 
 /* Without a thread: what it would do until transfer t is there, all that it waits for having been handed over. */
@@ -304,8 +312,10 @@ static enum sto_status issue(struct sto_copy *c, uint64_t t, struct sto_error *e
         for (uint32_t i = 0; i < n; i++)
             set_syncs(c, c->issued + i + 1);
         status = sto_transfers_submit(c->transfers, first, c->first_copy[at + n] - first, err);
-        if (status == STO_OK)
-            c->issued += n;
+        if (status != STO_OK)
+            break;
+        c->issued += n;
+        c->p.paused = false;
     }
     return status;
 }
@@ -396,7 +406,7 @@ static enum sto_status create_transfers(struct sto_copy *c, struct sto_error *er
     if (status == STO_OK && p->trace != NULL && c->beside && sto_device_simulator(p->device) == NULL)
         c->thread = sto_thread_start(run, c);
     lock_to_submit(c);
-    if (status == STO_OK)
+    if (status == STO_OK && !p->paused)
         status = issue(c, p->n_slots, err);
     unlock_after_submit(c);
     if (status == STO_OK)
@@ -494,7 +504,7 @@ static enum sto_status create_body(struct sto_copy *c, struct sto_error *err)
         return status;
     if (c->p.body == STO_COPY_TRANSFER)
         return create_transfers(c, err);
-    c->allowed = c->p.n_slots;
+    c->allowed = c->p.paused ? 0 : c->p.n_slots;
     c->thread = sto_thread_start(run, c);
     return STO_OK;
 }
@@ -513,6 +523,7 @@ enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto
     memcpy(pieces, params->pieces, params->n_pieces * sizeof *pieces);
     c->p = *params;
     c->p.pieces = pieces;
+    c->next = 1;
     c->lock = sto_mutex_create();
     c->changed = sto_cond_create();
     if (c->lock == NULL || c->changed == NULL) {
@@ -577,11 +588,11 @@ void sto_copy_record_begin(struct sto_copy *c, struct sto_recording *rec, uint32
     if (c->p.body != STO_COPY_QUEUE)
         sto_record_wait(rec, c->arrived, i + 1);
     else if (n_staged == 0) /* the recorder orders it behind what last read the slot */
-        sto_record_copy(rec, slot_of(c, i + 1), 0, source, 0, source->bytes);
+        sto_record_copy(rec, c->p.pieces[i].slot, 0, source, 0, source->bytes);
     for (uint32_t k = 0; c->p.body == STO_COPY_QUEUE && k < n_staged; k++) {
         const struct sto_stage_chunk chunk = sto_stage_chunk(c->stage, i, k);
         sto_record_wait(rec, sto_stage_filled(c->stage), chunk.filled);
-        sto_record_copy(rec, slot_of(c, i + 1), chunk.at, chunk.buffer, 0, chunk.bytes);
+        sto_record_copy(rec, c->p.pieces[i].slot, chunk.at, chunk.buffer, 0, chunk.bytes);
         sto_record_signal(rec, sto_stage_drained(c->stage), chunk.drained);
     }
 }
@@ -643,6 +654,7 @@ enum sto_status sto_copy_submit(struct sto_copy *c, struct sto_recording *rec, u
     const enum sto_status status = submit(c, rec, ticket, err);
     unlock_after_submit(c);
     if (status == STO_OK) {
+        c->p.paused = false;
         count_uses(c, count_waits(rec), *ticket);
         work_on_uses(c);
     } else if (c->p.body == STO_COPY_TRANSFER && !sto_device_is_lost(c->p.device)) {
@@ -655,6 +667,38 @@ void sto_copy_abandon(struct sto_copy *c)
 {
     if (c->in_pass > 0 && !sto_device_is_lost(c->p.device))
         end_pass(c);
+}
+
+/* What came ahead, for the next pass, and what did not: all of it counts as come and used. */
+static void count_ahead(struct sto_copy *c, uint64_t ahead)
+{
+    if (ahead > uses(c)) {
+        c->passes++;
+        (void)sto_timeline_signal(c->used, uses(c), NULL);
+    }
+    if (ahead < uses(c))
+        (void)sto_timeline_signal(c->arrived, uses(c), NULL);
+    c->issued = c->traced = c->p.body == STO_COPY_TRANSFER ? uses(c) : 0;
+    sto_mutex_lock(c->lock);
+    c->brought = c->allowed = uses(c);
+    c->next = uses(c) + 1;
+    sto_mutex_unlock(c->lock);
+}
+
+void sto_copy_pause(struct sto_copy *c)
+{
+    if (c->p.body == STO_COPY_QUEUE || c->p.paused || sto_device_is_lost(c->p.device))
+        return;
+    if (c->issued > uses(c) + c->p.n_slots) /* handed over for a pass that did not follow */
+        skip_pass(c);
+    const uint64_t by_host = c->thread != NULL ? c->allowed : c->brought;
+    const uint64_t ahead = c->p.body == STO_COPY_HOST ? by_host : c->issued;
+    (void)sto_timeline_wait(c->used, uses(c), NULL);
+    (void)sto_timeline_wait(c->arrived, ahead, NULL);
+    trace_simulated(c);
+    c->p.paused = true;
+    if (!sto_device_is_lost(c->p.device))
+        count_ahead(c, ahead);
 }
 
 enum sto_status sto_copy_check(struct sto_copy *c, struct sto_error *err)

@@ -33,6 +33,7 @@ struct sto_copy;
 struct sto_copy_piece {
     const struct sto_buffer *source; /* memory that the device reads; or without an address: ordinary memory; without
                                         a map too: bytes alone, and the reader has them           */
+    const struct sto_buffer *slot;   /* where copies among the kernels bring it, as the table says; one of slots */
     uint32_t index;                  /* in the piece table                                 */
     uint32_t layer;                  /* for the trace                                      */
 };
@@ -49,6 +50,7 @@ struct sto_copy_params {
     uint64_t chunk_bytes;                /* of staging and of the reader's chunks; matters where there are any   */
     uint32_t staging_chunks;             /* buffers of staging; 0: no piece needs it                             */
     struct sto_reader *reader;           /* gives pieces that lie nowhere, in order, in chunks; NULL: none       */
+    bool paused;                         /* as after sto_copy_pause                                              */
 };
 
 /* The body for this device: transfer where it has such a queue, else host where device memory is mapped, else queue.
@@ -56,7 +58,8 @@ struct sto_copy_params {
 enum sto_status sto_copy_choose(const struct sto_device_plan *plan, enum sto_copy_body wanted,
                                 enum sto_copy_body *body, struct sto_error *err);
 
-/* Begins to copy at once: sources are filled before. They, slots, table, trace and reader must outlive it. */
+/* Begins to copy at once, unless it is paused: sources are filled before. They, slots, table, trace and reader must
+ * outlive it. */
 enum sto_status sto_copy_create(const struct sto_copy_params *params, struct sto_copy **out, struct sto_error *err);
 /* Accepts NULL. Waits for copies that are under way; passes must have completed. */
 void sto_copy_destroy(struct sto_copy *copy);
@@ -75,5 +78,8 @@ enum sto_status sto_copy_submit(struct sto_copy *copy, struct sto_recording *rec
 enum sto_status sto_copy_check(struct sto_copy *copy, struct sto_error *err);
 /* A pass of which some recordings were handed over will not be completed: the next one begins at the first piece. */
 void sto_copy_abandon(struct sto_copy *copy);
+/* Leaves slots and table to another engine: waits for passes that were handed over and for copies that came for the
+ * next one, which are forgotten. The next pass brings its first pieces itself. Not with staging, nor with a reader. */
+void sto_copy_pause(struct sto_copy *copy);
 
 #endif

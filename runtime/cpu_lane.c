@@ -19,12 +19,17 @@ struct sto_cpu_lane {
     float *logits;                     /* NULL: a device makes them */
     uint64_t *kv_table;                /* [layers of the lane, n_sequences, kv_pages] */
     struct sto_kv_layer *kv;           /* [n_layers] */
-    uint8_t *pages[STO_MAX_SEQUENCES]; /* [layers of the lane, kv_pages, kv_page_bytes]; NULL: no such sequence */
+    uint8_t *pages[STO_MAX_SEQUENCES]; /* [layers that are not phased, kv_pages, kv_page_bytes]; NULL: none */
 };
+
+static bool is_phased(const struct sto_engine *e, uint32_t layer)
+{
+    return e->device != NULL && e->lanes[layer] == STO_LANE_PHASED;
+}
 
 static bool is_here(const struct sto_engine *e, uint32_t layer)
 {
-    return e->device == NULL || e->lanes[layer] == STO_LANE_CPU;
+    return e->device == NULL || sto_lane_in(e->lanes[layer], STO_PHASE_DECODE) == STO_LANE_CPU;
 }
 
 static uint64_t address_of(const void *p)
@@ -78,8 +83,9 @@ uint64_t sto_cpu_lane_bytes(struct sto_engine *e)
     if (e->info.cpu_layers == 0)
         return 0;
     sto_engine_size_kv(e);
-    const uint64_t kv = e->kv_pages * e->kv_page_bytes * e->params.n_sequences + table_row(e) * sizeof(uint64_t);
-    return sto_cpu_weights_room(e->model, e->device != NULL ? e->lanes : NULL) + e->info.cpu_layers * kv +
+    const uint64_t kv = e->kv_pages * e->kv_page_bytes * e->params.n_sequences;
+    return sto_cpu_weights_room(e->model, e->device != NULL ? e->lanes : NULL) +
+           (e->info.cpu_layers - e->info.phased_layers) * kv + e->info.cpu_layers * table_row(e) * sizeof(uint64_t) +
            e->model->vtable->scratch_bytes(e->model, ub, e->info.ctx_tokens) + sto_engine_step_bytes(ub) +
            logits_bytes(e);
 }
@@ -153,6 +159,21 @@ static enum sto_status create_memory(struct sto_cpu_lane *lane, struct sto_error
     return create_logits(lane, err);
 }
 
+/* Matrices of phased layers lie where the copy engine reads them. */
+static void find_phased_weights(struct sto_cpu_lane *lane)
+{
+    const struct sto_engine *e = lane->engine;
+    for (uint32_t i = 0; e->device != NULL && i < e->model->n_weights; i++) {
+        const struct sto_model_weight *w = &e->model->weights[i];
+        const uint32_t at = sto_device_weight_index(w->role, w->layer);
+        if (w->role < STO_W_FIRST_OF_LAYER || !is_phased(e, w->layer) || sto_weight_is_vector(w))
+            continue;
+        struct sto_weight *to = &lane->weights.table.weights[at];
+        *to = e->weights.weights[at];
+        to->address = to->offset = address_of(e->pieces[to->piece].mapped) + to->offset;
+    }
+}
+
 /* ---- the whole ---- */
 
 enum sto_status sto_cpu_lane_create(struct sto_engine *e, struct sto_error *err)
@@ -171,6 +192,7 @@ enum sto_status sto_cpu_lane_create(struct sto_engine *e, struct sto_error *err)
         status = sto_cpu_weights_create(e->model, e->device != NULL ? e->lanes : NULL, &lane->weights, err);
     if (status != STO_OK)
         return status;
+    find_phased_weights(lane);
     e->info.cpu_threads = sto_cpu_n_threads(lane->cpu);
     e->info.cpu_level = sto_cpu_level_name(lane->cpu);
     return STO_OK;
@@ -208,25 +230,35 @@ static uint64_t layer_pages_bytes(const struct sto_engine *e)
     return e->kv_pages * e->kv_page_bytes;
 }
 
-enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t sequence, struct sto_error *err)
+/* Those of phased layers are the session's. */
+static uint32_t layers_with_pages(const struct sto_engine *e)
+{
+    return e->info.cpu_layers - e->info.phased_layers;
+}
+
+enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t sequence, const struct sto_buffer *kv,
+                                           struct sto_error *err)
 {
     const struct sto_engine *e = lane->engine;
-    const uint32_t n_layers = e->info.cpu_layers;
-    uint8_t *pages = sto_host_alloc(n_layers * layer_pages_bytes(e)); /* the system gives them when written */
-    if (pages == NULL)
+    const uint32_t n_ours = layers_with_pages(e);
+    uint8_t *pages = n_ours > 0 ? sto_host_alloc(n_ours * layer_pages_bytes(e)) : NULL; /* given when written */
+    if (pages == NULL && n_ours > 0)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for the KV cache");
     lane->pages[sequence] = pages;
-    for (uint32_t l = 0; l < n_layers; l++) {
-        uint64_t *row = lane->kv_table + ((size_t)l * e->n_sequences + sequence) * e->kv_pages;
+    for (uint32_t l = 0, n = 0; l < e->model->h.n_layers; l++) {
+        if (!is_here(e, l))
+            continue;
+        uint64_t *row = (uint64_t *)(uintptr_t)lane->kv[l].table + (size_t)sequence * e->kv_pages;
+        const uint64_t first = address_of(is_phased(e, l) ? kv[l].mapped : pages + n++ * layer_pages_bytes(e));
         for (uint32_t p = 0; p < e->kv_pages; p++)
-            row[p] = address_of(pages + l * layer_pages_bytes(e) + p * e->kv_page_bytes);
+            row[p] = first + p * e->kv_page_bytes;
     }
     return STO_OK;
 }
 
 void sto_cpu_lane_close_sequence(struct sto_cpu_lane *lane, uint32_t sequence)
 {
-    sto_host_free(lane->pages[sequence], lane->engine->info.cpu_layers * layer_pages_bytes(lane->engine));
+    sto_host_free(lane->pages[sequence], layers_with_pages(lane->engine) * layer_pages_bytes(lane->engine));
     lane->pages[sequence] = NULL;
 }
 
@@ -235,9 +267,11 @@ void sto_cpu_lane_randomise(struct sto_cpu_lane *lane, uint32_t sequence, uint32
     const struct sto_engine *e = lane->engine;
     const struct sto_random_block block = sto_random_block_make(e->kv_type, 1.0f);
     const uint64_t bytes = (uint64_t)((n_tokens + KV_PAGE - 1) / KV_PAGE) * e->kv_page_bytes;
-    for (uint32_t l = 0, n = 0; l < e->model->h.n_layers; l++) {
-        if (is_here(e, l))
-            sto_random_bytes(&block, seed + l, 0, lane->pages[sequence] + n++ * layer_pages_bytes(e), (size_t)bytes);
+    for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
+        if (!is_here(e, l))
+            continue;
+        const uint64_t *row = (const uint64_t *)(uintptr_t)lane->kv[l].table + (size_t)sequence * e->kv_pages;
+        sto_random_bytes(&block, seed + l, 0, (uint8_t *)(uintptr_t)row[0], (size_t)bytes);
     }
 }
 

@@ -18,17 +18,18 @@ struct sto_cpu_lane;
  * e->info.ram_bytes. STO_ERR_NO_FIT: the one that was asked for does not, or not even a token. */
 enum sto_status sto_cpu_lane_fit(struct sto_engine *e, uint32_t n_layers, uint64_t other_bytes,
                                  struct sto_error *err);
-/* Host memory of the lane, once the context is chosen: with the KV cache of e->params.n_sequences sessions. */
+/* Ordinary host memory of the lane, once the context is chosen: with the KV cache of e->params.n_sequences sessions. */
 uint64_t sto_cpu_lane_bytes(struct sto_engine *e);
 /* Makes memory; e->cpu_lane afterwards. Without a device it chooses the context, too. */
 enum sto_status sto_cpu_lane_create(struct sto_engine *e, struct sto_error *err);
 void sto_cpu_lane_destroy(struct sto_engine *e); /* accepts an engine without */
 
-/* Where its weights lie, which load.c reads there; address 0: not here. */
+/* Where its weights lie, which load.c reads there but for matrices of phased layers; address 0: not here. */
 const struct sto_device_weights *sto_cpu_lane_weights(const struct sto_cpu_lane *lane);
 
-/* The KV pages of one sequence. */
-enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t sequence, struct sto_error *err);
+/* The KV pages of one sequence; those of phased layers are there: kv [n_layers], in host memory. NULL: none are. */
+enum sto_status sto_cpu_lane_open_sequence(struct sto_cpu_lane *lane, uint32_t sequence, const struct sto_buffer *kv,
+                                           struct sto_error *err);
 void sto_cpu_lane_close_sequence(struct sto_cpu_lane *lane, uint32_t sequence);
 /* Random keys and values for its first n tokens. */
 void sto_cpu_lane_randomise(struct sto_cpu_lane *lane, uint32_t sequence, uint32_t n_tokens, uint64_t seed);

@@ -11,7 +11,10 @@ enum { ALIGNMENT = 32, TAIL_BYTES = 256 };
 
 static bool is_on_cpu(const enum sto_lane *lanes, const struct sto_model_weight *w)
 {
-    return lanes == NULL || (w->role >= STO_W_FIRST_OF_LAYER && lanes[w->layer] == STO_LANE_CPU);
+    if (lanes == NULL)
+        return true;
+    const enum sto_lane lane = w->role >= STO_W_FIRST_OF_LAYER ? lanes[w->layer] : STO_LANE_RESIDENT;
+    return lane == STO_LANE_CPU || (lane == STO_LANE_PHASED && sto_weight_is_vector(w));
 }
 
 /* In the slab, with the gap behind it. */

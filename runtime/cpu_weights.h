@@ -15,8 +15,8 @@ struct sto_cpu_weights {
     uint64_t bytes; /* of the slab */
 };
 
-/* lanes [n_layers]: weights of layers that are STO_LANE_CPU there, and none outside layers; NULL: all of them. load.c
- * fills them in. After an error, destroy takes what was made. */
+/* lanes [n_layers]: weights of layers that are STO_LANE_CPU there, vectors alone of those that are STO_LANE_PHASED, and
+ * none outside layers; NULL: all of them. load.c fills them in. After an error, destroy takes what was made. */
 enum sto_status sto_cpu_weights_create(const struct sto_model *model, const enum sto_lane *lanes,
                                        struct sto_cpu_weights *out, struct sto_error *err);
 /* Host memory that they take. */

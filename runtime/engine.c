@@ -91,12 +91,15 @@ static enum sto_status create_kv_table(struct sto_engine *e, struct sto_error *e
                                                      "the KV page table", &e->kv_table, err);
     if (status != STO_OK)
         return status;
+    uint64_t visitors = 0; /* phased layers share their pages on the device */
     for (uint32_t l = 0; l < h->n_layers; l++) {
         const uint64_t table = e->kv_table.address + l * layer_bytes;
+        const bool visits = e->lanes[l] == STO_LANE_PHASED;
+        visitors = visits && visitors == 0 ? table : visitors;
         /* Hazards: the table's rows stand for the pages they point to, whichever session's those are. */
         e->kv[l] = (struct sto_kv_layer){.type = e->kv_type, .table = table, .pages = e->kv_pages,
                                          .n_kv_heads = h->n_kv_heads, .head_dim = h->head_dim,
-                                         .base = table, .bytes = layer_bytes};
+                                         .base = visits ? visitors : table, .bytes = layer_bytes};
     }
     return STO_OK;
 }
@@ -106,7 +109,7 @@ static enum sto_status create_buffers(struct sto_engine *e, const uint64_t *piec
     const struct sto_model *m = e->model;
     const uint32_t ub = e->info.ubatch_tokens;
     const uint64_t logits = (uint64_t)e->logit_rows * e->logit_stride * sizeof(float);
-    const uint64_t crossing = e->n_segments > 1 ? sto_engine_crossing_bytes(e) : 0;
+    const uint64_t crossing = e->info.cpu_layers > 0 ? sto_engine_crossing_bytes(e) : 0;
     e->info.scratch_bytes = m->vtable->scratch_bytes(m, ub, e->info.ctx_tokens);
     const struct {
         struct sto_buffer *buffer;
@@ -303,10 +306,13 @@ enum sto_status sto_engine_create(struct sto_device *device, const struct sto_mo
         goto fail;
     if ((status = sto_uploader_create(device, &e->uploader, err)) != STO_OK)
         goto fail;
-    if ((status = sto_parts_create(e, &e->decode, err)) != STO_OK)
+    if ((status = sto_parts_create(e, STO_PHASE_DECODE, &e->decode, err)) != STO_OK)
         goto fail;
-    if ((status = sto_parts_create(e, &e->prompt, err)) != STO_OK)
-        goto fail;
+    for (int phase = 0; phase < STO_PHASES; phase++) {
+        if (e->cuts[phase].n > 0 &&
+            (status = sto_parts_create(e, (enum sto_phase)phase, &e->other[phase], err)) != STO_OK)
+            goto fail;
+    }
     if ((status = sto_recording_create(device, &e->batch, err)) != STO_OK)
         goto fail;
     if ((status = clear_counters(e, err)) != STO_OK)
@@ -339,17 +345,20 @@ void sto_engine_destroy(struct sto_engine *e)
     if (e == NULL)
         return;
     if (e->device != NULL && sto_device_is_lost(e->device)) {
-        sto_copy_let_go(e->copy);
+        for (int phase = 0; phase < STO_PHASES; phase++)
+            sto_copy_let_go(e->copies[phase]);
         sto_device_settle(e->device);
     }
     sto_recording_destroy(e->batch);
     sto_parts_destroy(e->together);
     sto_parts_destroy(e->decode);
-    sto_parts_destroy(e->prompt);
+    for (int phase = 0; phase < STO_PHASES; phase++)
+        sto_parts_destroy(e->other[phase]);
     sto_recording_destroy(e->chain_start);
     for (uint32_t i = 0; i < STO_MAX_DEPTH; i++)
         sto_parts_destroy(e->chain[i]);
-    sto_copy_destroy(e->copy); /* before the table that it keeps up to date */
+    for (int phase = 0; phase < STO_PHASES; phase++)
+        sto_copy_destroy(e->copies[phase]); /* before the table that it keeps up to date */
     sto_uploader_destroy(e->uploader);
     struct sto_buffer *buffers[] = {&e->piece_table, &e->scratch, &e->step_host, &e->step,
                                     &e->groups,      &e->logits,  &e->readback,  &e->kv_table,
@@ -361,7 +370,8 @@ void sto_engine_destroy(struct sto_engine *e)
     sto_cpu_lane_destroy(e);
     close_trace(e);
     sto_free(e->weights.weights);
-    sto_free(e->segments);
+    for (int phase = 0; phase < STO_PHASES; phase++)
+        sto_free(e->cuts[phase].segments);
     sto_free(e->kv);
     sto_free(e);
 }

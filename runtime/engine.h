@@ -1,6 +1,7 @@
 /* The inside of an engine and its sessions: weights on the device, scratch, step blocks, recordings. Shared by engine.c
  * (building it), weights.c, residency.c and streamed.c (where they lie), load.c and slab.c (reading them), pass.c
- * (passes, in segments), session.c (groups of tokens) and chain.c (steps in a queue). */
+ * (passes, in segments), phases.c (layers that go elsewhere for prompts), session.c (groups of tokens) and chain.c
+ * (steps in a queue). */
 #ifndef STO_ENGINE_H
 #define STO_ENGINE_H
 
@@ -8,6 +9,7 @@
 
 #include "runtime/copy.h"
 #include "runtime/model.h"
+#include "runtime/placement.h"
 #include "runtime/sources.h"
 #include "shaders/shared/sample.h"
 #include "shaders/shared/step.h"
@@ -21,8 +23,15 @@ struct sto_pass_segment {
     uint32_t first_streamed;        /* of the copy engine's list                     */
 };
 
+/* How a pass is cut. */
+struct sto_pass_cut {
+    struct sto_pass_segment *segments; /* [n] in order: the device's, and between them the processor's */
+    uint32_t n;
+};
+
 /* A pass as it is recorded: at[i] is of segment i, NULL where that is on the processor. */
 struct sto_parts {
+    enum sto_phase phase;
     uint32_t n;
     struct sto_recording *at[];
 };
@@ -44,8 +53,10 @@ struct sto_engine {
     struct sto_buffer *slots;  /* [info.ring_slots] of slot_bytes */
     uint64_t slot_bytes;
     enum sto_lane *lanes;      /* [n_layers] */
-    struct sto_buffer **slot_of; /* [n_layers] in the first pass; NULL: resident */
-    struct sto_copy *copy;     /* NULL: nothing is streamed */
+    struct sto_buffer **slot_of; /* [n_layers] in the first pass; NULL: never streamed */
+    struct sto_copy *copies[STO_PHASES]; /* NULL: nothing is streamed then. Without phased layers all passes are of
+                                            STO_PHASE_DECODE                                                     */
+    enum sto_phase copying;    /* whose copies come; the others rest */
     struct sto_trace *trace;   /* NULL: none */
     uint32_t traced_batches;
     uint32_t n_pieces;
@@ -69,14 +80,13 @@ struct sto_engine {
     bool sequence_used[STO_MAX_SEQUENCES];
 
     struct sto_cpu_lane *cpu_lane;     /* NULL: all layers are on the device */
-    struct sto_pass_segment *segments; /* in order: the device's, and between them the processor's */
-    uint32_t n_segments;
+    struct sto_pass_cut cuts[STO_PHASES]; /* [STO_PHASE_PROMPT] is empty without phased layers */
     struct sto_buffer crossing_out, crossing_in; /* f32 [ubatch_tokens, n_embd] in host memory: there, back */
 
     struct sto_uploader *uploader;
     struct sto_parts *decode; /* one column with logits: recorded once, replayed */
     bool decode_recorded;
-    struct sto_parts *prompt; /* every other pass of one sequence, recorded each time */
+    struct sto_parts *other[STO_PHASES]; /* every other pass, recorded each time; NULL: there is no such phase */
     struct sto_recording *batch; /* what is no pass: fills, and more rows of logits than fit at once */
     struct sto_parts *together; /* one column each of several sequences, with logits; NULL: not yet made */
     uint32_t together_cols, together_tokens; /* what it was recorded for: columns, and KV that none sees more of */
@@ -97,7 +107,8 @@ struct sto_session {
     struct sto_engine *engine;
     uint32_t sequence;     /* row of the KV page table */
     uint32_t length;       /* tokens                   */
-    struct sto_buffer *kv; /* [n_layers] pages         */
+    struct sto_buffer *kv; /* [n_layers] pages: of phased layers in host memory, of others of the processor's none */
+    struct sto_buffer kv_visit; /* pages on the device for one phased layer at a time */
     _Atomic bool cancelled;
 };
 
@@ -125,6 +136,7 @@ enum sto_status sto_streamed_choose(struct sto_engine *e, const uint64_t *piece_
 /* Makes a streamed layer's memory, if it has any; later ones in ascending order. Once all are made: adds them up. */
 enum sto_status sto_streamed_create(struct sto_engine *e, uint32_t layer, uint64_t bytes, struct sto_error *err);
 void sto_streamed_add_up(struct sto_engine *e);
+bool sto_is_streamed(const struct sto_engine *e, uint32_t layer); /* in some phase */
 /* Begins to bring streamed layers to the device: once weights are loaded. Where the body that was chosen cannot be made
  * and none was asked for, copies go among the kernels, with a warning. */
 enum sto_status sto_streamed_start(struct sto_engine *e, struct sto_error *err);
@@ -153,8 +165,14 @@ enum sto_status sto_weights_load(struct sto_engine *e, const struct sto_callback
 enum sto_status sto_session_make_synthetic(struct sto_session *session, uint32_t n_tokens, uint64_t seed,
                                            struct sto_error *err);
 
-/* pass.c: cuts the layers into segments, once it is known where each goes. */
+/* pass.c: cuts the layers into segments, for each phase, once it is known where each goes. */
 enum sto_status sto_engine_cut(struct sto_engine *e, struct sto_error *err);
+
+/* What a pass adds to a sequence. */
+struct sto_growth {
+    const struct sto_session *session; /* as long as before the pass */
+    uint32_t n_tokens;
+};
 
 /* What a pass is to do. */
 struct sto_work {
@@ -164,10 +182,13 @@ struct sto_work {
     const struct sto_column_run *runs; /* [n_runs] as in struct sto_forward: of several sequences; NULL: one */
     uint32_t n_runs;
     const uint32_t *logit_cols;   /* [n_rows] likewise */
+    const struct sto_growth *grown; /* [n_grown] what all columns are of; passes of STO_PHASE_DECODE need none */
+    uint32_t n_grown;
 };
 
 /* Room for the recordings of a pass; recording it, when it is not running. */
-enum sto_status sto_parts_create(struct sto_engine *e, struct sto_parts **out, struct sto_error *err);
+enum sto_status sto_parts_create(struct sto_engine *e, enum sto_phase phase, struct sto_parts **out,
+                                 struct sto_error *err);
 void sto_parts_destroy(struct sto_parts *parts); /* accepts NULL */
 enum sto_status sto_parts_record(struct sto_engine *e, struct sto_parts *parts, const struct sto_work *work,
                                  struct sto_error *err);
@@ -177,6 +198,15 @@ enum sto_status sto_parts_submit(struct sto_engine *e, struct sto_parts *parts, 
                                  uint64_t *ticket, struct sto_error *err);
 enum sto_status sto_parts_wait(struct sto_engine *e, struct sto_parts *parts, uint32_t n_cols, uint64_t ticket,
                                struct sto_error *err);
+
+/* phases.c: what a pass of so many columns is, where it is recorded each time. */
+enum sto_phase sto_phase_of(const struct sto_engine *e, uint32_t n_cols);
+/* phases.c: before a pass is handed over. */
+void sto_phase_begin(struct sto_engine *e, enum sto_phase phase);
+/* phases.c: records how the KV cache of a phased layer comes to the device before its kernels; and how what is new goes
+ * back after them. */
+void sto_phase_record_kv(struct sto_engine *e, struct sto_recording *rec, uint32_t layer, const struct sto_work *work,
+                         bool back);
 
 /* What a recording works on; max_tokens as in struct sto_forward. */
 struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording *rec, uint32_t n_cols,

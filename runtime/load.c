@@ -53,10 +53,13 @@ struct load {
 
 /* ---- which ---- */
 
-/* The processor's copy, in the cpu lane's memory; NULL: it has none. */
+/* The processor's copy, in the cpu lane's memory; NULL: it has none, or finds that of the device. */
 static uint8_t *on_cpu(const struct load *l, const struct sto_model_weight *w)
 {
     const uint32_t i = sto_device_weight_index(w->role, w->layer);
+    const bool layer = w->role >= STO_W_FIRST_OF_LAYER && l->e->device != NULL;
+    if (layer && l->e->lanes[w->layer] == STO_LANE_PHASED && !sto_weight_is_vector(w))
+        return NULL;
     return l->cpu != NULL ? (uint8_t *)(uintptr_t)l->cpu->weights[i].address : NULL;
 }
 

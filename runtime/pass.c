@@ -13,41 +13,56 @@
 
 /* ---- segments ---- */
 
-static bool on_cpu(const struct sto_engine *e, uint32_t layer)
+static bool has_phase(const struct sto_engine *e, enum sto_phase phase)
 {
-    return e->lanes[layer] == STO_LANE_CPU;
+    return phase == STO_PHASE_DECODE || e->info.phased_layers > 0;
+}
+
+static enum sto_status cut(const struct sto_engine *e, enum sto_phase phase, struct sto_pass_cut *out,
+                           struct sto_error *err)
+{
+    const uint32_t n_layers = e->model->h.n_layers;
+    uint32_t n_streamed = 0;
+    struct sto_pass_segment *s = sto_calloc(2 * (size_t)n_layers + 1, sizeof *s);
+    *out = (struct sto_pass_cut){.segments = s, .n = 1}; /* the device's, with the embedding */
+    if (s == NULL)
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
+    for (uint32_t l = 0; l < n_layers; l++) {
+        const enum sto_lane lane = sto_lane_in(e->lanes[l], phase);
+        if ((lane == STO_LANE_CPU) != s[out->n - 1].on_cpu)
+            s[out->n++] = (struct sto_pass_segment){
+                .on_cpu = lane == STO_LANE_CPU, .first_layer = l, .first_streamed = n_streamed};
+        s[out->n - 1].n_layers++;
+        n_streamed += lane == STO_LANE_STREAM;
+    }
+    if (s[out->n - 1].on_cpu) /* logits */
+        s[out->n++] = (struct sto_pass_segment){.first_layer = n_layers, .first_streamed = n_streamed};
+    return STO_OK;
 }
 
 enum sto_status sto_engine_cut(struct sto_engine *e, struct sto_error *err)
 {
-    const uint32_t n_layers = e->model->h.n_layers;
-    uint32_t n_streamed = 0;
-    e->segments = sto_calloc(2 * (size_t)n_layers + 1, sizeof *e->segments);
-    if (e->segments == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
-    e->n_segments = 1; /* the device's, with the embedding */
-    for (uint32_t l = 0; l < n_layers; l++) {
-        if (on_cpu(e, l) != e->segments[e->n_segments - 1].on_cpu)
-            e->segments[e->n_segments++] = (struct sto_pass_segment){
-                .on_cpu = on_cpu(e, l), .first_layer = l, .first_streamed = n_streamed};
-        e->segments[e->n_segments - 1].n_layers++;
-        n_streamed += e->lanes[l] == STO_LANE_STREAM;
+    enum sto_status status = STO_OK;
+    for (int phase = 0; phase < STO_PHASES && status == STO_OK; phase++) {
+        if (has_phase(e, (enum sto_phase)phase))
+            status = cut(e, (enum sto_phase)phase, &e->cuts[phase], err);
     }
-    if (e->segments[e->n_segments - 1].on_cpu) /* logits */
-        e->segments[e->n_segments++] = (struct sto_pass_segment){.first_layer = n_layers, .first_streamed = n_streamed};
-    return STO_OK;
+    return status;
 }
 
-enum sto_status sto_parts_create(struct sto_engine *e, struct sto_parts **out, struct sto_error *err)
+enum sto_status sto_parts_create(struct sto_engine *e, enum sto_phase phase, struct sto_parts **out,
+                                 struct sto_error *err)
 {
+    const struct sto_pass_cut *c = &e->cuts[phase];
     enum sto_status status = STO_OK;
-    struct sto_parts *parts = sto_calloc(1, sizeof *parts + e->n_segments * sizeof parts->at[0]);
+    struct sto_parts *parts = sto_calloc(1, sizeof *parts + c->n * sizeof parts->at[0]);
     *out = NULL;
     if (parts == NULL)
-        return sto_fail(err, STO_ERR_NO_FIT, "no memory for recordings of %u segments", (unsigned)e->n_segments);
-    parts->n = e->n_segments;
+        return sto_fail(err, STO_ERR_NO_FIT, "no memory for recordings of %u segments", (unsigned)c->n);
+    parts->phase = phase;
+    parts->n = c->n;
     for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
-        if (!e->segments[i].on_cpu)
+        if (!c->segments[i].on_cpu)
             status = sto_recording_create(e->device, &parts->at[i], err);
     }
     if (status != STO_OK) {
@@ -91,19 +106,28 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
     };
 }
 
-/* The layers of a segment, between waits for those that are streamed. */
-static void record_layers(struct sto_engine *e, struct sto_forward *f, const struct sto_pass_segment *segment)
+/* The layers of a segment, between waits for those that are streamed. The KV cache of phased layers moves while these
+ * come, and while the next ones do. */
+static void record_layers(struct sto_engine *e, struct sto_forward *f, enum sto_phase phase,
+                          const struct sto_pass_segment *segment, const struct sto_work *work)
 {
+    struct sto_recording *rec = f->ops.rec;
+    struct sto_copy *copy = e->copies[phase];
     struct sto_recording_stats before, after;
-    sto_recording_get_stats(f->ops.rec, &before);
+    sto_recording_get_stats(rec, &before);
     uint32_t n_streamed = segment->first_streamed;
     for (uint32_t l = segment->first_layer; l < segment->first_layer + segment->n_layers; l++) {
-        const bool streamed = e->slot_of[l] != NULL;
+        const bool phased = e->lanes[l] == STO_LANE_PHASED;
+        const bool streamed = sto_lane_in(e->lanes[l], phase) == STO_LANE_STREAM;
+        if (phased)
+            sto_phase_record_kv(e, rec, l, work, false);
         if (streamed)
-            sto_copy_record_begin(e->copy, f->ops.rec, n_streamed);
+            sto_copy_record_begin(copy, rec, n_streamed);
         e->model->vtable->record_layer(e->model, f, l);
         if (streamed)
-            sto_copy_record_end(e->copy, f->ops.rec, n_streamed++);
+            sto_copy_record_end(copy, rec, n_streamed++);
+        if (phased)
+            sto_phase_record_kv(e, rec, l, work, true);
     }
     sto_recording_get_stats(f->ops.rec, &after);
     if (f->n_cols == 1) {
@@ -136,10 +160,11 @@ static void record_crossing(struct sto_engine *e, const struct sto_forward *f, b
         sto_record_copy(f->ops.rec, &e->scratch, at, &e->crossing_in, 0, bytes);
 }
 
-static enum sto_status record_part(struct sto_engine *e, struct sto_recording *rec, uint32_t i,
+static enum sto_status record_part(struct sto_engine *e, const struct sto_parts *parts, uint32_t i,
                                    const struct sto_work *work, struct sto_error *err)
 {
-    const struct sto_pass_segment *segment = &e->segments[i];
+    const struct sto_pass_segment *segment = &e->cuts[parts->phase].segments[i];
+    struct sto_recording *rec = parts->at[i];
     struct sto_forward f = sto_engine_forward(e, rec, work->n_cols, work->max_tokens);
     f.runs = work->runs;
     f.n_runs = work->n_runs;
@@ -153,8 +178,8 @@ static enum sto_status record_part(struct sto_engine *e, struct sto_recording *r
         record_crossing(e, &f, false);
         e->model->vtable->record_resume(e->model, &f, segment->first_layer);
     }
-    record_layers(e, &f, segment);
-    if (i + 1 < e->n_segments) {
+    record_layers(e, &f, parts->phase, segment, work);
+    if (i + 1 < parts->n) {
         record_crossing(e, &f, true);
     } else if (work->chained) {
         record_logits(e, &f, 0, 1);
@@ -186,7 +211,7 @@ enum sto_status sto_parts_record(struct sto_engine *e, struct sto_parts *parts, 
         e->info.layer_dispatches = e->info.layer_barriers = 0;
     for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
         if (parts->at[i] != NULL)
-            status = record_part(e, parts->at[i], i, work, err);
+            status = record_part(e, parts, i, work, err);
     }
     if (status == STO_OK && work->n_cols == 1 && (work->chained || work->n_rows > 0))
         note_step(e, parts);
@@ -195,18 +220,20 @@ enum sto_status sto_parts_record(struct sto_engine *e, struct sto_parts *parts, 
 
 /* ---- running ---- */
 
-static enum sto_status submit(struct sto_engine *e, struct sto_recording *rec, uint64_t *ticket, struct sto_error *err)
+static enum sto_status submit(struct sto_engine *e, enum sto_phase phase, struct sto_recording *rec, uint64_t *ticket,
+                              struct sto_error *err)
 {
     struct sto_recording_stats stats;
     sto_recording_get_stats(rec, &stats);
-    return stats.waits > 0 ? sto_copy_submit(e->copy, rec, ticket, err)
+    return stats.waits > 0 ? sto_copy_submit(e->copies[phase], rec, ticket, err)
                            : sto_device_submit(e->device, rec, ticket, err);
 }
 
 enum sto_status sto_engine_wait(struct sto_engine *e, uint64_t ticket, struct sto_error *err)
 {
     const enum sto_status status = sto_device_wait(e->device, ticket, err);
-    return status == STO_OK && e->copy != NULL ? sto_copy_check(e->copy, err) : status;
+    struct sto_copy *copy = e->copies[STO_PHASE_DECODE]; /* beside phased layers nothing is read from disk */
+    return status == STO_OK && copy != NULL ? sto_copy_check(copy, err) : status;
 }
 
 static void trace(struct sto_engine *e, const struct sto_recording *rec, uint32_t n_cols)
@@ -234,18 +261,19 @@ enum sto_status sto_parts_submit(struct sto_engine *e, struct sto_parts *parts, 
                                  uint64_t *ticket, struct sto_error *err)
 {
     enum sto_status status = STO_OK;
+    sto_phase_begin(e, parts->phase);
     for (uint32_t i = 0; i < parts->n && status == STO_OK; i++) {
-        const struct sto_pass_segment *segment = &e->segments[i];
+        const struct sto_pass_segment *segment = &e->cuts[parts->phase].segments[i];
         if (segment->on_cpu) {
             sto_cpu_lane_cross(e->cpu_lane, segment->first_layer, segment->n_layers, work);
             continue;
         }
-        status = submit(e, parts->at[i], ticket, err);
+        status = submit(e, parts->phase, parts->at[i], ticket, err);
         if (status == STO_OK && i + 1 < parts->n)
             status = wait(e, parts->at[i], work->n_cols, *ticket, err);
     }
-    if (status != STO_OK && e->copy != NULL)
-        sto_copy_abandon(e->copy);
+    if (status != STO_OK && e->copies[parts->phase] != NULL)
+        sto_copy_abandon(e->copies[parts->phase]);
     return status;
 }
 

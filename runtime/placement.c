@@ -8,8 +8,21 @@ static const double mib = 1024.0 * 1024.0;
 const char *sto_lane_name(enum sto_lane lane)
 {
     static const char *const names[] = {
-        [STO_LANE_RESIDENT] = "resident", [STO_LANE_STREAM] = "stream", [STO_LANE_CPU] = "cpu"};
+        [STO_LANE_RESIDENT] = "resident", [STO_LANE_STREAM] = "stream", [STO_LANE_CPU] = "cpu",
+        [STO_LANE_PHASED] = "phased"};
     return (uint32_t)lane < STO_LANE_COUNT ? names[lane] : "?";
+}
+
+enum sto_lane sto_lane_in(enum sto_lane lane, enum sto_phase phase)
+{
+    if (lane != STO_LANE_PHASED)
+        return lane;
+    return phase == STO_PHASE_PROMPT ? STO_LANE_STREAM : STO_LANE_CPU;
+}
+
+enum sto_lane sto_plan_lane(const struct sto_plan *plan, uint32_t l)
+{
+    return plan->decode[l] == STO_LANE_CPU && plan->prefill[l] == STO_LANE_STREAM ? STO_LANE_PHASED : plan->decode[l];
 }
 
 /* Streams n_streamed layers: the middle of each of as many equal parts. */
@@ -23,22 +36,23 @@ static void spread(enum sto_lane *lanes, uint32_t n_layers, uint32_t n_streamed)
 
 static void add_up(const struct sto_placement_input *in, struct sto_placement *out)
 {
-    out->n_streamed = out->n_cpu = 0;
-    out->slot_bytes = out->resident_bytes = out->streamed_bytes = out->cpu_bytes = 0;
+    out->n_streamed = out->n_cpu = out->n_phased = 0;
+    out->slot_bytes = out->resident_bytes = out->streamed_bytes = out->cpu_bytes = out->phased_bytes = 0;
     for (uint32_t l = 0; l < in->n_layers; l++) {
-        if (out->lanes[l] == STO_LANE_RESIDENT) {
-            out->resident_bytes += in->layer_bytes[l];
-        } else if (out->lanes[l] == STO_LANE_CPU) {
-            out->n_cpu++;
-            out->cpu_bytes += in->layer_bytes[l];
-        } else {
-            out->n_streamed++;
-            out->streamed_bytes += in->layer_bytes[l];
-            if (in->layer_bytes[l] > out->slot_bytes)
-                out->slot_bytes = in->layer_bytes[l];
-        }
+        const enum sto_lane lane = out->lanes[l], decode = sto_lane_in(lane, STO_PHASE_DECODE);
+        const uint64_t bytes = in->layer_bytes[l];
+        uint64_t *sums[] = {[STO_LANE_RESIDENT] = &out->resident_bytes, [STO_LANE_STREAM] = &out->streamed_bytes,
+                            [STO_LANE_CPU] = &out->cpu_bytes};
+        *sums[decode] += bytes;
+        out->n_cpu += decode == STO_LANE_CPU;
+        out->n_streamed += decode == STO_LANE_STREAM;
+        out->n_phased += lane == STO_LANE_PHASED;
+        out->phased_bytes += lane == STO_LANE_PHASED ? bytes : 0;
+        if (sto_lane_in(lane, STO_PHASE_PROMPT) == STO_LANE_STREAM && bytes > out->slot_bytes)
+            out->slot_bytes = bytes;
     }
-    out->ring_slots = in->ring_slots < out->n_streamed ? in->ring_slots : out->n_streamed;
+    const uint32_t through = out->n_streamed + out->n_phased;
+    out->ring_slots = in->ring_slots < through ? in->ring_slots : through;
 }
 
 uint64_t sto_placement_device_bytes(const struct sto_placement *p)
@@ -61,7 +75,8 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
     if (in->lanes != NULL) {
         for (uint32_t l = 0; l < in->n_layers; l++) {
             if ((uint32_t)in->lanes[l] >= STO_LANE_COUNT)
-                return sto_fail(err, STO_ERR_USAGE, "layer %u cannot go to lane %u: there are resident, stream and cpu",
+                return sto_fail(err, STO_ERR_USAGE, "layer %u cannot go to lane %u: there are resident, stream, cpu "
+                                "and phased",
                                 (unsigned)l, (unsigned)in->lanes[l]);
             out->lanes[l] = in->lanes[l];
         }
@@ -77,6 +92,7 @@ enum sto_status sto_placement_make(const struct sto_placement_input *in, struct 
                     "for which there are %.1f MiB",
                     in->lanes != NULL ? "the layers as they are placed do not fit" : "one layer at a time does not fit",
                     (unsigned)(in->n_layers - out->n_streamed - out->n_cpu), (double)out->resident_bytes / mib,
-                    (unsigned)out->n_streamed, (unsigned)out->ring_slots, (double)out->slot_bytes / mib,
+                    (unsigned)(out->n_streamed + out->n_phased), (unsigned)out->ring_slots,
+                    (double)out->slot_bytes / mib,
                     (double)in->room_bytes / mib);
 }

@@ -14,7 +14,7 @@
 #include "runtime/placement.h"
 #include "runtime/sizes.h"
 
-enum { DEFAULT_RING_SLOTS = 2 };
+enum { DEFAULT_RING_SLOTS = 2, DEFAULT_PROMPT = 32 };
 enum { EMBEDDING_PIECE = 1, OUTPUT_PIECE = 2 };
 
 static bool embeds_from_host(const struct sto_engine *e, const uint64_t *piece_bytes)
@@ -53,24 +53,29 @@ static void keep_placement(struct sto_engine *e, const struct sto_placement *p, 
     e->info.streamed_bytes = p->streamed_bytes;
     e->info.cpu_layers = p->n_cpu;
     e->info.cpu_bytes = p->cpu_bytes;
+    e->info.phased_layers = p->n_phased;
+    e->info.phased_bytes = p->phased_bytes;
+    if (p->n_phased > 0)
+        e->info.prompt_tokens = e->params.prompt_tokens > 1 ? e->params.prompt_tokens : DEFAULT_PROMPT;
     e->info.ring_slots = p->ring_slots;
     e->info.weight_bytes = outside_bytes + sto_placement_device_bytes(p);
     e->slot_bytes = p->slot_bytes;
 }
 
-/* The context for a placement that is settled: layers on the processor have their KV cache in main memory. */
+/* The context for a placement that is settled: layers on the processor have their KV cache in main memory; the device
+ * has room for that of one that visits it. */
 static enum sto_status fit_context(struct sto_engine *e, struct sto_fit_input in, const struct sto_placement *p,
                                    struct sto_error *err)
 {
     const uint32_t n_layers = e->model->h.n_layers;
     in.weight_bytes += sto_placement_device_bytes(p);
-    in.kv_bytes_per_token = in.kv_bytes_per_token / n_layers * (n_layers - p->n_cpu);
+    in.kv_bytes_per_token = in.kv_bytes_per_token / n_layers * (n_layers - p->n_cpu + (p->n_phased > 0));
     enum sto_status status = sto_fit_context(&in, &e->info.ctx_tokens, err);
     if (status != STO_OK || p->n_cpu == 0)
         return status;
     const uint64_t buffers = sto_streamed_host_bytes(e, p->n_cpu > 0);
-    status = sto_cpu_lane_fit(e, p->n_cpu, buffers + p->streamed_bytes, err);
-    if (status == STO_ERR_NO_FIT && p->n_streamed > 0) /* these can be read from disk */
+    status = sto_cpu_lane_fit(e, p->n_cpu, buffers + p->streamed_bytes + p->phased_bytes, err);
+    if (status == STO_ERR_NO_FIT && p->n_streamed > 0 && p->n_phased == 0) /* these can be read from disk */
         status = sto_cpu_lane_fit(e, p->n_cpu, buffers + STO_SOURCES_LEAST_BYTES, err);
     return status;
 }
@@ -121,7 +126,7 @@ enum sto_status sto_residency_choose(struct sto_engine *e, const uint64_t *piece
     if (status == STO_ERR_NO_FIT && e->params.lanes == NULL)
         status = stream_some(e, &in, &layers, &p, err);
     keep_placement(e, &p, in.weight_bytes);
-    e->info.copy = p.n_streamed > 0 ? body : STO_COPY_AUTO;
+    e->info.copy = p.n_streamed + p.n_phased > 0 ? body : STO_COPY_AUTO;
     if (status == STO_OK)
         status = sto_streamed_choose(e, piece_bytes, err);
     if (status != STO_OK)
@@ -145,7 +150,7 @@ static enum sto_status create_ring(struct sto_engine *e, struct sto_error *err)
         status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, e->slot_bytes, "the ring of streamed layers",
                                    &e->slots[i], err);
     for (uint32_t l = 0; l < e->model->h.n_layers; l++)
-        e->slot_of[l] = e->lanes[l] == STO_LANE_STREAM ? &e->slots[next++ % n_slots] : NULL;
+        e->slot_of[l] = sto_is_streamed(e, l) ? &e->slots[next++ % n_slots] : NULL;
     return status;
 }
 
@@ -156,7 +161,7 @@ static enum sto_status create_piece(struct sto_engine *e, uint32_t p, uint64_t b
     const enum sto_lane lane = p >= first ? e->lanes[p - first] : STO_LANE_RESIDENT;
     if (bytes == 0 || lane == STO_LANE_CPU)
         return STO_OK;
-    if (lane == STO_LANE_STREAM)
+    if (lane == STO_LANE_STREAM || lane == STO_LANE_PHASED)
         return sto_streamed_create(e, p - first, bytes, err);
     return sto_buffer_create(e->device, memory, bytes, "weights", &e->pieces[p], err);
 }

@@ -13,22 +13,32 @@
 
 /* ---- creation ---- */
 
+/* Where the device finds a layer's pages. */
+static const struct sto_buffer *device_pages(const struct sto_session *s, uint32_t layer)
+{
+    return s->engine->lanes[layer] == STO_LANE_PHASED ? &s->kv_visit : &s->kv[layer];
+}
+
 static enum sto_status create_pages(struct sto_session *s, struct sto_error *err)
 {
     struct sto_engine *e = s->engine;
     const uint32_t n_layers = e->model->h.n_layers;
+    const uint64_t bytes = e->kv_pages * e->kv_page_bytes;
     enum sto_status status = STO_OK;
     uint64_t *pages = sto_calloc(e->kv_pages, sizeof *pages);
     s->kv = sto_calloc(n_layers, sizeof *s->kv);
     if (s->kv == NULL || pages == NULL)
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u KV pages", e->kv_pages);
+    if (status == STO_OK && e->info.phased_layers > 0)
+        status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, bytes, "the KV cache of a visiting layer",
+                                   &s->kv_visit, err);
     for (uint32_t l = 0; l < n_layers && status == STO_OK; l++) {
         if (e->lanes[l] == STO_LANE_CPU)
             continue;
-        status = sto_buffer_create(e->device, STO_MEMORY_DEVICE, e->kv_pages * e->kv_page_bytes, "the KV cache",
-                                   &s->kv[l], err);
+        const enum sto_memory memory = e->lanes[l] == STO_LANE_PHASED ? STO_MEMORY_SHARED : STO_MEMORY_DEVICE;
+        status = sto_buffer_create(e->device, memory, bytes, "the KV cache", &s->kv[l], err);
         for (uint32_t p = 0; p < e->kv_pages && status == STO_OK; p++)
-            pages[p] = s->kv[l].address + p * e->kv_page_bytes;
+            pages[p] = device_pages(s, l)->address + p * e->kv_page_bytes;
         const uint64_t row = ((uint64_t)l * e->n_sequences + s->sequence) * e->kv_pages * sizeof *pages;
         if (status == STO_OK)
             status = sto_upload(e->uploader, &e->kv_table, row, pages, e->kv_pages * sizeof *pages, err);
@@ -54,7 +64,7 @@ enum sto_status sto_session_create(struct sto_engine *engine, struct sto_session
     engine->sequence_used[sequence] = true;
     enum sto_status status = engine->device != NULL ? create_pages(s, err) : STO_OK;
     if (status == STO_OK && engine->cpu_lane != NULL)
-        status = sto_cpu_lane_open_sequence(engine->cpu_lane, sequence, err);
+        status = sto_cpu_lane_open_sequence(engine->cpu_lane, sequence, s->kv, err);
     if (status != STO_OK) {
         sto_session_destroy(s);
         return status;
@@ -72,6 +82,7 @@ void sto_session_destroy(struct sto_session *s)
         sto_buffer_destroy(s->engine->device, &s->kv[l]);
     if (s->engine->cpu_lane != NULL)
         sto_cpu_lane_close_sequence(s->engine->cpu_lane, s->sequence);
+    sto_buffer_destroy(s->engine->device, &s->kv_visit);
     s->engine->sequence_used[s->sequence] = false;
     sto_free(s->kv);
     sto_free(s);
@@ -154,14 +165,16 @@ static enum sto_status run_prompt(struct sto_session *s, const struct group *g, 
     struct sto_engine *e = s->engine;
     const uint32_t first = g->n - g->n_rows;
     uint32_t rows = g->n_rows < e->logit_rows ? g->n_rows : e->logit_rows;
-    const struct sto_work work = {
-        .n_cols = g->n, .max_tokens = s->length + g->n, .first_col = first, .n_rows = rows};
+    const struct sto_growth grown = {s, g->n};
+    const struct sto_work work = {.n_cols = g->n, .max_tokens = s->length + g->n, .first_col = first, .n_rows = rows,
+                                  .grown = &grown, .n_grown = 1};
+    struct sto_parts *parts = e->other[sto_phase_of(e, g->n)];
     uint64_t ticket = 0;
-    enum sto_status status = sto_parts_record(e, e->prompt, &work, err);
+    enum sto_status status = sto_parts_record(e, parts, &work, err);
     if (status == STO_OK)
-        status = sto_parts_submit(e, e->prompt, &work, &ticket, err);
+        status = sto_parts_submit(e, parts, &work, &ticket, err);
     if (status == STO_OK)
-        status = sto_parts_wait(e, e->prompt, g->n, ticket, err);
+        status = sto_parts_wait(e, parts, g->n, ticket, err);
     if (status == STO_OK && rows > 0)
         read_logits(e, g->logits, rows);
     for (uint32_t done = rows; done < g->n_rows && status == STO_OK; done += rows) {
@@ -268,7 +281,7 @@ enum sto_status sto_session_make_synthetic(struct sto_session *s, uint32_t n_tok
     if (e->cpu_lane != NULL)
         sto_cpu_lane_randomise(e->cpu_lane, s->sequence, n_tokens, seed);
     for (uint32_t l = 0; e->device != NULL && l < e->model->h.n_layers && status == STO_OK; l++) {
-        if (e->lanes[l] != STO_LANE_CPU)
+        if (sto_lane_in(e->lanes[l], STO_PHASE_DECODE) != STO_LANE_CPU)
             status = sto_random_fill(e->batch, &s->kv[l], 0, bytes, &block, seed + l, err);
     }
     if (status == STO_OK)

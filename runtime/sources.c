@@ -110,11 +110,23 @@ static enum sto_status refuse(const struct sto_sources_input *in, uint64_t least
                     sto_size_text(in->room_bytes, there));
 }
 
+static enum sto_status refuse_in_place(const struct sto_sources_input *in, uint64_t total, struct sto_error *err)
+{
+    const uint64_t room = in->by_host || in->room_bytes < in->pinned_bytes ? in->room_bytes : in->pinned_bytes;
+    char need[STO_SIZE_CHARS], there[STO_SIZE_CHARS];
+    return sto_fail(err, STO_ERR_NO_FIT,
+                    "streamed layers and those that are streamed for prompts alone need %s of %s memory, %s is left; a "
+                    "larger --ram or --pinned would fit, or layers on the processor in both phases",
+                    sto_size_text(total, need), in->by_host ? "host" : "pinned", sto_size_text(room, there));
+}
+
 enum sto_status sto_sources_choose(const struct sto_sources_input *in, struct sto_sources *out, struct sto_error *err)
 {
     const uint64_t total = total_of(in), largest = largest_chunk(in);
     const uint64_t smallest = smaller(largest, LEAST_CHUNK_BYTES);
     *out = (struct sto_sources){.sources = out->sources, .chunk_bytes = largest};
+    if (in->in_place && (total > in->room_bytes || (!in->by_host && total > in->pinned_bytes)))
+        return refuse_in_place(in, total, err);
     if (in->n == 0 || keep_all(in, total, out))
         return STO_OK;
     const uint32_t staging = in->by_host ? 0 : LEAST_CHUNKS;

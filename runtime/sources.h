@@ -8,7 +8,10 @@
  *
  * Passes use the layers in the same order again and again. A cache that drops what was used longest ago would drop each
  * layer just before its next use; so a fixed part stays in memory and the others are always read. Those are spread
- * evenly, so that the disk works while layers between them are copied and computed. */
+ * evenly, so that the disk works while layers between them are copied and computed.
+ *
+ * Where the processor computes some of the layers too, and the order changes with the phase, all of them lie where they
+ * are copied from: pinned, or where the processor copies, plain. */
 #ifndef STO_SOURCES_H
 #define STO_SOURCES_H
 
@@ -26,6 +29,7 @@ struct sto_sources_input {
     uint64_t pinned_bytes;       /* of that, what may be pinned                                            */
     bool by_host;                /* the processor copies: nothing needs to be pinned                       */
     bool has_file;               /* layers can be read again                                               */
+    bool in_place;               /* nothing may go through buffers                                         */
 };
 
 struct sto_sources {

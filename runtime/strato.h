@@ -158,9 +158,12 @@ enum sto_lane {
     STO_LANE_RESIDENT, /* in device memory                                                                        */
     STO_LANE_STREAM,   /* in host memory or on disk, copied to the device before each use                         */
     STO_LANE_CPU,      /* in host memory, and the processor computes the layer; its KV cache is there, too        */
+    STO_LANE_PHASED,   /* likewise while tokens are generated; while prompts are read it is streamed, which is faster
+                          then, and the KV cache goes along. The weights lie once, in memory that both read        */
     STO_LANE_COUNT
 };
-const char *sto_lane_name(enum sto_lane lane); /* "resident", "stream", "cpu"; "?" out of range. Static storage. */
+/* "resident", "stream", "cpu", "phased"; "?" out of range. Static storage. */
+const char *sto_lane_name(enum sto_lane lane);
 
 /* How streamed layers get to the device. */
 enum sto_copy_body {
@@ -192,6 +195,8 @@ struct sto_engine_params {
                                    do, and the others are streamed                                              */
     uint32_t n_sequences; /* sessions that have room in memory at once, each with a full context, up to 256; 0: 1.
                              So many can be made, and 16 in any case as long as memory lasts                  */
+    uint32_t prompt_tokens; /* passes of so many tokens or more stream phased layers, unless each is another sequence's;
+                             in shorter ones the processor computes them. 0: 32                                  */
     uint32_t ring_slots;  /* device memory for so many streamed layers at a time; 0: 2; fewer where they do not fit */
     bool host_embedding;  /* the token embedding stays in host memory, where kernels read a row per token; where it is
                              the output matrix too it stays on the device whatever is said here              */
@@ -229,6 +234,8 @@ struct sto_engine_info {
     uint32_t streamed_layers, ring_slots;
     uint64_t cpu_bytes;            /* weights that the processor reads, in host memory                      */
     uint32_t cpu_layers, cpu_threads;
+    uint64_t phased_bytes;         /* of these, what is streamed while prompts are read                     */
+    uint32_t phased_layers, prompt_tokens; /* and in passes of how many tokens, or more                     */
     const char *cpu_level;         /* instructions that the cpu lane uses: "avx2"; NULL: there is none. Static */
     enum sto_copy_body copy;       /* how they get there; STO_COPY_AUTO without streamed layers          */
     uint64_t kv_bytes_per_token;   /* KV cache, all layers                                               */
@@ -278,7 +285,8 @@ struct sto_eval_item {
 /* Evaluates several sequences in one pass: weights are read (and streamed) once for all of them. A decoding sequence
  * has one token, one that reads its prompt as many as there is room for; both go together. Each item's logits are those
  * that sto_session_eval would give for it alone: bit for bit with STO_MATH_EXACT and deterministic, else within the
- * bound of its arithmetic, since other kernels are right for more columns.
+ * bound of its arithmetic, since other kernels are right for more columns; so too with phased layers, where a pass as
+ * a whole is a prompt or not.
  * An item that cannot be evaluated is left out, with its status, and the others go on.
  * All n_tokens together are at most info.ubatch_tokens, items that want logits at most info.logit_rows; both are
  * STO_ERR_USAGE, as is a session that comes twice, or an item without tokens: then nothing was evaluated, and nothing

@@ -44,7 +44,9 @@ struct needs {
 
 static struct needs needs_of(struct sto_engine *e)
 {
-    return (struct needs){sto_streamed_host_bytes(e, e->info.cpu_layers > 0), sto_cpu_lane_bytes(e)};
+    const uint64_t cpu = sto_cpu_lane_bytes(e); /* sizes the KV cache */
+    const uint64_t kv = e->info.phased_layers * e->kv_pages * e->kv_page_bytes * e->params.n_sequences;
+    return (struct needs){sto_streamed_host_bytes(e, e->info.cpu_layers > 0) + kv, cpu};
 }
 
 static enum sto_status check_budgets(struct sto_engine *e, struct needs n, struct sto_error *err)
@@ -81,14 +83,15 @@ enum sto_status sto_streamed_choose(struct sto_engine *e, const uint64_t *piece_
         return status;
     struct sto_sources_input in = {.room_bytes = e->info.ram_bytes - needs.pinned - needs.cpu,
                                    .by_host = e->info.copy == STO_COPY_HOST,
-                                   .has_file = e->model->random == NULL};
+                                   .has_file = e->model->random == NULL,
+                                   .in_place = e->info.phased_layers > 0};
     in.pinned_bytes = smaller(e->info.pinned_limit_bytes - needs.pinned, in.room_bytes);
     uint64_t *bytes = sto_calloc(n_layers, sizeof *bytes);
     e->sources.sources = sto_calloc(n_layers, sizeof *e->sources.sources);
     if (bytes == NULL || e->sources.sources == NULL)
         status = sto_fail(err, STO_ERR_NO_FIT, "no memory for %u layers", (unsigned)n_layers);
     for (uint32_t l = 0; status == STO_OK && l < n_layers; l++) {
-        if (e->lanes[l] == STO_LANE_STREAM)
+        if (sto_is_streamed(e, l))
             bytes[in.n++] = piece_bytes[sto_weights_layer_piece(l)];
     }
     in.layer_bytes = bytes;
@@ -128,7 +131,7 @@ static void pin_no_more(struct sto_engine *e, uint32_t first, const struct sto_e
     struct sto_sources *s = &e->sources;
     sto_log(sto_device_get_callbacks(e->device), STO_LOG_WARNING,
             "streamed layers go through staging, which is slower than from pinned memory: %s", why->message);
-    for (uint32_t i = first; i < e->info.streamed_layers; i++) {
+    for (uint32_t i = first; i < e->info.streamed_layers + e->info.phased_layers; i++) {
         if (s->sources[i] == STO_SOURCE_PINNED)
             s->sources[i] = STO_SOURCE_PLAIN;
     }
@@ -136,12 +139,17 @@ static void pin_no_more(struct sto_engine *e, uint32_t first, const struct sto_e
         s->staging_chunks = FALLBACK_CHUNKS;
 }
 
+bool sto_is_streamed(const struct sto_engine *e, uint32_t layer)
+{
+    return sto_lane_in(e->lanes[layer], STO_PHASE_PROMPT) == STO_LANE_STREAM;
+}
+
 /* Which of the streamed layers it is. */
 static uint32_t number_of(const struct sto_engine *e, uint32_t layer)
 {
     uint32_t n = 0;
     for (uint32_t l = 0; l < layer; l++)
-        n += e->lanes[l] == STO_LANE_STREAM;
+        n += sto_is_streamed(e, l);
     return n;
 }
 
@@ -152,11 +160,11 @@ enum sto_status sto_streamed_create(struct sto_engine *e, uint32_t layer, uint64
     struct sto_sources *s = &e->sources;
     struct sto_error why;
     if (s->sources[i] == STO_SOURCE_PINNED) {
-        const enum sto_status status =
-            sto_buffer_create(e->device, STO_MEMORY_UPLOAD, bytes, "streamed weights", out, &why);
+        const enum sto_memory memory = e->lanes[layer] == STO_LANE_PHASED ? STO_MEMORY_SHARED : STO_MEMORY_UPLOAD;
+        const enum sto_status status = sto_buffer_create(e->device, memory, bytes, "streamed weights", out, &why);
         if (status == STO_OK)
             return STO_OK;
-        if (status != STO_ERR_NO_FIT) {
+        if (status != STO_ERR_NO_FIT || e->info.phased_layers > 0) {
             if (err != NULL)
                 *err = why;
             return status;
@@ -175,7 +183,7 @@ void sto_streamed_add_up(struct sto_engine *e)
     s->pinned_bytes = s->plain_bytes = 0;
     for (uint32_t l = 0, i = 0; l < e->model->h.n_layers; l++) {
         const uint64_t bytes = e->pieces[sto_weights_layer_piece(l)].bytes;
-        if (e->lanes[l] != STO_LANE_STREAM)
+        if (!sto_is_streamed(e, l))
             continue;
         s->pinned_bytes += s->sources[i] == STO_SOURCE_PINNED ? bytes : 0;
         s->plain_bytes += s->sources[i] == STO_SOURCE_PLAIN ? bytes : 0;
@@ -186,14 +194,17 @@ void sto_streamed_add_up(struct sto_engine *e)
 
 /* ---- the copy engine ---- */
 
-static void list_streamed(const struct sto_engine *e, struct sto_copy_piece *pieces)
+/* Returns how many there are. */
+static uint32_t list_streamed(const struct sto_engine *e, enum sto_phase phase, struct sto_copy_piece *pieces)
 {
     uint32_t n = 0;
     for (uint32_t l = 0; l < e->model->h.n_layers; l++) {
         const uint32_t piece = sto_weights_layer_piece(l);
-        if (e->slot_of[l] != NULL)
-            pieces[n++] = (struct sto_copy_piece){.source = &e->pieces[piece], .index = piece, .layer = l};
+        if (sto_lane_in(e->lanes[l], phase) == STO_LANE_STREAM)
+            pieces[n++] = (struct sto_copy_piece){
+                .source = &e->pieces[piece], .slot = e->slot_of[l], .index = piece, .layer = l};
     }
+    return n;
 }
 
 /* The pieces that lie on disk, cut into chunks; returns how many. chunks NULL: counts alone. */
@@ -230,49 +241,71 @@ static enum sto_status create_reader(struct sto_engine *e, const struct sto_copy
     return status;
 }
 
-/* The engine, and the reader that it takes chunks from in order: both from the beginning. */
-static enum sto_status start_copies(struct sto_engine *e, struct sto_copy_params *p, struct sto_error *err)
+/* The copy engine of a phase, and the reader that it takes chunks from in order: both from the beginning. Only where
+ * there is one phase does anything lie on disk. */
+static enum sto_status start_phase(struct sto_engine *e, enum sto_phase phase, struct sto_copy_params *p,
+                                   struct sto_copy_piece *pieces, struct sto_error *err)
 {
-    enum sto_status status = create_reader(e, p, err);
+    p->pieces = pieces;
+    p->n_pieces = list_streamed(e, phase, pieces);
+    p->n_slots = e->info.ring_slots < p->n_pieces ? e->info.ring_slots : p->n_pieces;
+    p->paused = phase != e->copying;
+    if (p->n_pieces == 0)
+        return STO_OK;
+    const enum sto_status status = create_reader(e, p, err);
     p->reader = e->reader;
+    return status == STO_OK ? sto_copy_create(p, &e->copies[phase], err) : status;
+}
+
+/* Prompts come first. */
+static enum sto_status start_copies(struct sto_engine *e, struct sto_copy_params *p, struct sto_copy_piece *pieces,
+                                    struct sto_error *err)
+{
+    enum sto_status status = STO_OK;
+    e->copying = e->info.phased_layers > 0 ? STO_PHASE_PROMPT : STO_PHASE_DECODE;
+    for (int phase = 0; phase <= (int)e->copying && status == STO_OK; phase++)
+        status = start_phase(e, (enum sto_phase)phase, p, pieces, err);
     if (status == STO_OK)
-        status = sto_copy_create(p, &e->copy, err);
-    if (status != STO_OK) {
-        sto_reader_destroy(e->reader);
-        e->reader = NULL;
+        return STO_OK;
+    for (int phase = 0; phase < STO_PHASES; phase++) {
+        sto_copy_destroy(e->copies[phase]);
+        e->copies[phase] = NULL;
     }
+    sto_reader_destroy(e->reader);
+    e->reader = NULL;
     return status;
 }
 
 /* Every device can copy among its kernels; what the host was to write to the device goes through staging then. */
-static enum sto_status fall_back(struct sto_engine *e, struct sto_copy_params *p, struct sto_error *why)
+static enum sto_status fall_back(struct sto_engine *e, struct sto_copy_params *p, struct sto_copy_piece *pieces,
+                                 struct sto_error *why)
 {
+    if (e->info.phased_layers > 0 && e->sources.plain_bytes > 0)
+        return STO_ERR_NO_FIT; /* what the kernels' queue cannot read would go through staging */
     sto_log(sto_device_get_callbacks(e->device), STO_LOG_WARNING,
             "layers are copied among the kernels, which is slower than beside them: %s", why->message);
     if (p->staging_chunks == 0 && e->sources.pinned_bytes < e->info.streamed_bytes)
         p->staging_chunks = e->sources.staging_chunks = FALLBACK_CHUNKS;
     e->info.copy = p->body = STO_COPY_QUEUE;
     count_host_memory(e);
-    return start_copies(e, p, why);
+    return start_copies(e, p, pieces, why);
 }
 
 enum sto_status sto_streamed_start(struct sto_engine *e, struct sto_error *err)
 {
-    const uint32_t n = e->info.streamed_layers;
+    const uint32_t n = e->info.streamed_layers + e->info.phased_layers;
     struct sto_error why;
     if (n == 0)
         return STO_OK;
     struct sto_copy_piece *pieces = sto_calloc(n, sizeof *pieces);
     if (pieces == NULL)
         return sto_fail(err, STO_ERR_NO_FIT, "no memory for %u streamed layers", (unsigned)n);
-    list_streamed(e, pieces);
-    struct sto_copy_params p = {.device = e->device, .body = e->info.copy, .pieces = pieces, .n_pieces = n,
-                                .slots = e->slots, .n_slots = e->info.ring_slots, .table = &e->piece_table,
-                                .trace = e->trace, .chunk_bytes = e->sources.chunk_bytes,
+    struct sto_copy_params p = {.device = e->device, .body = e->info.copy, .slots = e->slots,
+                                .table = &e->piece_table, .trace = e->trace, .chunk_bytes = e->sources.chunk_bytes,
                                 .staging_chunks = e->sources.staging_chunks};
-    enum sto_status status = start_copies(e, &p, &why);
+    enum sto_status status = start_copies(e, &p, pieces, &why);
     if (status != STO_OK && e->params.copy == STO_COPY_AUTO && p.body != STO_COPY_QUEUE)
-        status = fall_back(e, &p, &why);
+        status = fall_back(e, &p, pieces, &why);
     sto_free(pieces);
     if (status != STO_OK && err != NULL)
         *err = why;

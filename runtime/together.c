@@ -18,6 +18,7 @@ struct together {
     struct sto_eval_item *items[STO_MAX_SEQUENCES]; /* in the order of their columns */
     struct sto_column_run runs[STO_MAX_SEQUENCES];
     uint32_t logit_cols[STO_MAX_SEQUENCES];
+    struct sto_growth grown[STO_MAX_SEQUENCES]; /* [n_items] */
     uint32_t n_items, n_cols, n_runs, n_rows, max_tokens;
     bool decode; /* a token and logits for everyone */
 };
@@ -78,6 +79,7 @@ static void add_item(struct together *t, struct sto_eval_item *item)
     run->max_tokens = end > run->max_tokens ? end : run->max_tokens;
     t->max_tokens = end > t->max_tokens ? end : t->max_tokens;
     t->decode = t->decode && item->n_tokens == 1 && item->want_logits;
+    t->grown[t->n_items] = (struct sto_growth){item->session, item->n_tokens};
     t->items[t->n_items++] = item;
     t->n_cols += item->n_tokens;
     if (item->want_logits)
@@ -123,7 +125,8 @@ static void write_step(const struct together *t)
 static struct sto_work work_of(const struct together *t)
 {
     return (struct sto_work){.n_cols = t->n_cols, .max_tokens = t->max_tokens, .n_rows = t->n_rows, .runs = t->runs,
-                             .n_runs = t->n_runs, .logit_cols = t->logit_cols};
+                             .n_runs = t->n_runs, .logit_cols = t->logit_cols, .grown = t->grown,
+                             .n_grown = t->n_items};
 }
 
 /* The recordings of a decode step of so many sequences. */
@@ -131,7 +134,7 @@ static enum sto_status find_decode(struct together *t, struct sto_error *err)
 {
     struct sto_engine *e = t->e;
     const uint32_t tokens = (t->max_tokens + KV_PAGE - 1) / KV_PAGE * KV_PAGE;
-    enum sto_status status = e->together == NULL ? sto_parts_create(e, &e->together, err) : STO_OK;
+    enum sto_status status = e->together == NULL ? sto_parts_create(e, STO_PHASE_DECODE, &e->together, err) : STO_OK;
     if (status != STO_OK || (e->together_cols == t->n_cols && e->together_tokens >= tokens))
         return status;
     t->max_tokens = t->runs[0].max_tokens = tokens;
@@ -149,8 +152,9 @@ static enum sto_status run_on_device(struct together *t, struct sto_error *err)
     struct sto_engine *e = t->e;
     struct sto_work work = work_of(t);
     uint64_t ticket = 0;
-    enum sto_status status = t->decode ? find_decode(t, err) : sto_parts_record(e, e->prompt, &work, err);
-    struct sto_parts *parts = t->decode ? e->together : e->prompt;
+    struct sto_parts *other = e->other[sto_phase_of(e, t->n_cols)];
+    enum sto_status status = t->decode ? find_decode(t, err) : sto_parts_record(e, other, &work, err);
+    struct sto_parts *parts = t->decode ? e->together : other;
     work = work_of(t);
     if (status == STO_OK)
         status = sto_parts_submit(e, parts, &work, &ticket, err);

@@ -186,6 +186,7 @@ static void add_setup(cJSON *o, const struct sto_bench_setup *s)
     add_number(o, "host_peak_bytes", (double)sto_host_peak_bytes());
     add_number(o, "pinned_bytes", (double)s->engine.pinned_bytes);
     add_number(o, "cpu_layers", s->engine.cpu_layers);
+    add_number(o, "phased_layers", s->engine.phased_layers);
     add_number(o, "cpu_bytes", (double)s->engine.cpu_bytes);
     add_number(o, "ring_slots", s->engine.ring_slots);
     add_number(o, "kv_bytes_per_token", (double)s->engine.kv_bytes_per_token);

@@ -81,10 +81,7 @@ enum sto_status sto_bench_budget_plan(const struct sto_model *model, struct sto_
     const enum sto_status status = sto_model_plan_make(model, &out->params, &out->plan, err);
     if (status != STO_OK)
         return status;
-    engine->lanes = out->plan.plan.decode;
-    engine->ring_slots = out->plan.plan.ring_slots;
-    engine->host_embedding = out->plan.plan.embedding != STO_LANE_RESIDENT;
-    engine->ctx_tokens = out->plan.ctx_tokens;
+    sto_model_plan_use(&out->plan, engine);
     engine->vram_bytes = out->params.vram_bytes;
     return STO_OK;
 }

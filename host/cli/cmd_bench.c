@@ -12,6 +12,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/base/os.h"
 #include "runtime/engine.h"
+#include "runtime/host_memory.h"
 #include "runtime/probe.h"
 
 enum { MAX_TOKENS = 1 << 20, MAX_UBATCH = 1 << 16, MAX_SWEEP_DEPTH = 1 << 15, MAX_SWEEP_UBATCH = 512 };
@@ -362,7 +363,11 @@ static enum sto_status open_budgets(struct job *j, struct sto_bench_budgets *bud
     enum sto_status status = sto_sizes_of(j->stack.model, &engine, &sizes, err);
     if (status != STO_OK)
         return status;
-    *params = (struct sto_model_plan_params){.ram_bytes = j->options->common.ram_bytes, .means = STO_PLAN_MEANS};
+    *params = (struct sto_model_plan_params){.ram_bytes = j->options->common.ram_bytes,
+                                             .pinned_bytes = j->options->common.pinned_bytes,
+                                             .means = STO_PLAN_MEANS};
+    if (params->pinned_bytes == 0 && params->ram_bytes == 0)
+        params->pinned_bytes = sto_default_ram_bytes() / 2; /* what engines take */
     status = sto_probe_rates(j->stack.device, sizes.type_bytes, UINT64_MAX, &params->rates, err);
     if (j->options->common.sim != NULL)
         params->rates.cpu_gb_per_s = j->options->common.simulation.cpu_gb_per_s;

@@ -66,7 +66,7 @@ TABLE(sto_engine_table, "Device and memory");
 
 static const struct sto_option sto_study_table_lines[] = {
     {"--place", NULL, "PLAN",
-     "lane per layer: resident, stream, cpu (no device at all), or resident:0-19,cpu:20-31",
+     "lane per layer: resident, stream, phased, cpu (no device at all), or resident:0-19,cpu:20-31",
      STO_OPTION_TEXT, AT(common.place)},
     {"--ring", NULL, "N", "slots of the ring that streamed layers go through", STO_OPTION_U32, AT(common.ring),
      RANGE(1, 64)},

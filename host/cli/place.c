@@ -51,8 +51,8 @@ static enum sto_status parse_item(const char *item, size_t size, uint32_t n_laye
     const enum sto_lane lane = lane_called(item, name);
     uint32_t first = 0, last = 0;
     if (lane == STO_LANE_COUNT)
-        return sto_fail(err, STO_ERR_USAGE, "--place: there is no lane '%.*s': resident, stream or cpu", (int)name,
-                        item);
+        return sto_fail(err, STO_ERR_USAGE, "--place: there is no lane '%.*s': resident, stream, cpu or phased",
+                        (int)name, item);
     if (colon == NULL)
         return sto_fail(err, STO_ERR_USAGE, "--place: '%.*s' names no layers, such as %s:0-%u", (int)size, item,
                         sto_lane_name(lane), (unsigned)(n_layers - 1));

@@ -75,11 +75,14 @@ enum sto_status sto_cli_plan_params(const struct sto_options *options, struct st
     *out = (struct sto_model_plan_params){
         .vram_bytes = options->common.vram_bytes,
         .ram_bytes = options->common.ram_bytes,
+        .pinned_bytes = options->common.pinned_bytes,
         .depth_tokens = options->own.depth_tokens,
         .means = STO_PLAN_MEANS,
     };
     struct sto_sizes sizes;
     sto_options_engine(options, &out->engine);
+    if (out->engine.deterministic) /* a token's way does not depend on how many go together */
+        out->means &= ~(uint32_t)STO_PLAN_PHASES;
     if (out->vram_bytes == 0)
         out->vram_bytes = sto_default_budget_bytes(device);
     if (out->ram_bytes == 0)
@@ -149,10 +152,7 @@ enum sto_status sto_cli_plan_engine(const struct sto_options *options, struct st
     if (status != STO_OK)
         return STO_OK;
     *planned = true;
-    params->lanes = plan->plan.decode;
-    params->ring_slots = plan->plan.ring_slots;
-    params->host_embedding = plan->plan.embedding != STO_LANE_RESIDENT;
-    params->ctx_tokens = plan->ctx_tokens;
+    sto_model_plan_use(plan, params);
     params->vram_bytes = vram;
     params->ram_bytes = how.ram_bytes; /* as it was when the plan was made */
     sto_plan_line(plan, line, sizeof line);
@@ -173,7 +173,8 @@ void sto_plan_line(const struct sto_model_plan *p, char *text, size_t size)
     if (f->disk_bytes > 0 && n < size)
         n += (size_t)snprintf(text + n, size - n, " (%.1f GB of them from disk)", (double)f->disk_bytes / 1e9);
     if (cpu > 0 && n < size)
-        n += (size_t)snprintf(text + n, size - n, ", %u on the processor", cpu);
+        n += (size_t)snprintf(text + n, size - n, ", %u on the processor%s", cpu,
+                              lanes[STO_LANE_PHASED].layers > 0 ? " (streamed for prompts)" : "");
     if (f->decode.tokens_per_s > 0 && n < size)
         n += (size_t)snprintf(text + n, size - n, "; %.1f tokens/s expected (%s)", f->decode.tokens_per_s,
                               sto_plan_bind_name(f->decode.bind));

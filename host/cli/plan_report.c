@@ -15,7 +15,10 @@
 enum { PLACE_BYTES = 16 << 10, SIZE_BYTES = 24 };
 
 static const char *lane_words[] = {[STO_LANE_RESIDENT] = "resident", [STO_LANE_STREAM] = "streamed",
-                                   [STO_LANE_CPU] = "processor"};
+                                   [STO_LANE_CPU] = "processor", [STO_LANE_PHASED] = "  of them phased"};
+
+static const char *lane_places[] = {[STO_LANE_RESIDENT] = "device", [STO_LANE_STREAM] = "host",
+                                    [STO_LANE_CPU] = "host", [STO_LANE_PHASED] = "host, streamed for prompts"};
 
 /* ---- text ---- */
 
@@ -54,7 +57,7 @@ static void print_memory(const struct sto_plan_report *r)
         const struct sto_plan_share *s = &f->decode_lanes[lane];
         (void)snprintf(count, sizeof count, "%u", (unsigned)s->layers);
         if (s->layers > 0)
-            print_row(lane_words[lane], count, s->bytes, lane == STO_LANE_RESIDENT ? "device" : "host");
+            print_row(lane_words[lane], count, s->bytes, lane_places[lane]);
     }
     if (p->plan.ring_slots > 0)
         print_row("ring", "", f->ring_bytes, ring);
@@ -136,7 +139,7 @@ void sto_plan_print(const struct sto_plan_report *r)
     print_speed("", &r->full->decode, ", context full");
     print_speed("prompts", &f->prefill, "");
     print_alternatives(r);
-    sto_place_text(r->plan->plan.decode, r->model->h.n_layers, place, sizeof place);
+    sto_place_text(r->plan->lanes, r->model->h.n_layers, place, sizeof place);
     (void)printf("\nlanes     --place %s --ring %u\n", place, (unsigned)r->plan->plan.ring_slots);
     print_rates(&r->params->rates);
 }
@@ -203,6 +206,7 @@ static void add_memory(cJSON *o, const struct sto_plan_report *r)
     add_number(o, "disk_bytes", (double)f->disk_bytes);
     add_lanes(o, "decode_lanes", r->plan->plan.decode, r->model->h.n_layers);
     add_lanes(o, "prefill_lanes", r->plan->plan.prefill, r->model->h.n_layers);
+    add_number(o, "prompt_tokens", r->plan->plan.prompt_tokens);
 }
 
 static void add_alternatives(cJSON *o, const struct sto_plan_report *r)

@@ -135,6 +135,8 @@ static void add_measures(cJSON *o, const struct sto_stack *s, const struct sto_g
     (void)cJSON_AddNumberToObject(m, "host_peak_bytes", (double)sto_host_peak_bytes());
     (void)cJSON_AddNumberToObject(m, "cpu_layers", s->info.cpu_layers);
     (void)cJSON_AddNumberToObject(m, "cpu_bytes", (double)s->info.cpu_bytes);
+    (void)cJSON_AddNumberToObject(m, "phased_layers", s->info.phased_layers);
+    (void)cJSON_AddNumberToObject(m, "phased_bytes", (double)s->info.phased_bytes);
     (void)cJSON_AddNumberToObject(m, "context_tokens", s->info.ctx_tokens);
     (void)cJSON_AddNumberToObject(m, "kv_bytes_per_token", (double)s->info.kv_bytes_per_token);
     (void)cJSON_AddNumberToObject(m, "process_peak_bytes", (double)sto_process_peak_rss());

@@ -43,12 +43,15 @@ const char *sto_lanes_text(const struct sto_engine_info *info, uint32_t n_layers
         n = (size_t)snprintf(text, STO_LANES_TEXT_BYTES, ", %u of %u layers streamed", (unsigned)info->streamed_layers,
                              (unsigned)n_layers);
     if (info->cpu_layers == n_layers)
-        (void)snprintf(text, STO_LANES_TEXT_BYTES, ", all layers on the processor");
+        n = (size_t)snprintf(text, STO_LANES_TEXT_BYTES, ", all layers on the processor");
     else if (info->cpu_layers > 0 && n > 0)
-        (void)snprintf(text + n, STO_LANES_TEXT_BYTES - n, ", %u on the processor", (unsigned)info->cpu_layers);
+        n += (size_t)snprintf(text + n, STO_LANES_TEXT_BYTES - n, ", %u on the processor", (unsigned)info->cpu_layers);
     else if (info->cpu_layers > 0)
-        (void)snprintf(text, STO_LANES_TEXT_BYTES, ", %u of %u layers on the processor", (unsigned)info->cpu_layers,
-                       (unsigned)n_layers);
+        n = (size_t)snprintf(text, STO_LANES_TEXT_BYTES, ", %u of %u layers on the processor",
+                             (unsigned)info->cpu_layers, (unsigned)n_layers);
+    if (info->phased_layers > 0)
+        (void)snprintf(text + n, STO_LANES_TEXT_BYTES - n, " (%s streamed for prompts)",
+                       info->phased_layers == info->cpu_layers ? "which are" : "some are");
     return text;
 }
 

@@ -44,7 +44,8 @@ bool sto_device_runs(const struct sto_device *device);
 enum sto_memory {
     STO_MEMORY_DEVICE,  /* for kernels; mapped where the plan says device_memory_mapped  */
     STO_MEMORY_UPLOAD,  /* written by the host, read by kernels                           */
-    STO_MEMORY_READBACK /* written by kernels, read by the host                           */
+    STO_MEMORY_READBACK, /* written by kernels, read by the host                          */
+    STO_MEMORY_SHARED   /* of the host's, read and written by both; cached where there is that */
 };
 
 struct sto_buffer {

@@ -16,7 +16,8 @@ static const double mib = 1024.0 * 1024.0;
 static const char *memory_name(enum sto_memory kind)
 {
     static const char *const names[] = {[STO_MEMORY_DEVICE] = "device memory", [STO_MEMORY_UPLOAD] = "upload memory",
-                                        [STO_MEMORY_READBACK] = "readback memory"};
+                                        [STO_MEMORY_READBACK] = "readback memory",
+                                        [STO_MEMORY_SHARED] = "host memory"};
     return names[kind];
 }
 

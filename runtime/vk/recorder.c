@@ -369,6 +369,11 @@ static bool prepare_command(struct sto_recording *rec, const struct sto_use *use
     return true;
 }
 
+void sto_record_uses(struct sto_recording *rec, const struct sto_use *uses, uint32_t n)
+{
+    (void)prepare_command(rec, uses, n, 0);
+}
+
 static bool check_dispatch(struct sto_recording *rec, const struct sto_dispatch *d, const struct sto_kernel_info *info)
 {
     const uint32_t *limit = rec->device->snapshot.max_workgroup_count;

@@ -47,6 +47,8 @@ void sto_record_copy(struct sto_recording *rec, const struct sto_buffer *dst, ui
                      const struct sto_buffer *src, uint64_t src_offset, uint64_t bytes);
 void sto_record_fill(struct sto_recording *rec, const struct sto_buffer *dst, uint64_t offset, uint64_t bytes,
                      uint32_t value); /* offset and bytes are multiples of 4 */
+/* The next command also uses these ranges: one stands for memory that kernels find through a table. */
+void sto_record_uses(struct sto_recording *rec, const struct sto_use *uses, uint32_t n);
 /* What is recorded from here on begins when the timeline has reached base + value, where base is given at submission
  * (sto_device_submit_pass): a submission batch of its own begins here. */
 void sto_record_wait(struct sto_recording *rec, struct sto_timeline *timeline, uint64_t value);

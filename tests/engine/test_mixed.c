@@ -352,7 +352,7 @@ static void a_lane_that_is_none_is_refused(void **state)
     (void)state;
     const struct sto_engine_params p = exact(lanes);
     assert_int_equal(sto_engine_create(devices[0].device, model, &p, NULL, &engine, &err), STO_ERR_USAGE);
-    assert_non_null(strstr(err.message, "layer 1 cannot go to lane 3"));
+    assert_non_null(strstr(err.message, "layer 1 cannot go to lane 4"));
 }
 
 /* ---- all of it ---- */

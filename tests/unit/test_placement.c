@@ -45,9 +45,11 @@ static const struct fit_case cases[] = {
 
 static const char *letters(const enum sto_lane *lanes)
 {
+    static const char of[] = {[STO_LANE_RESIDENT] = 'r', [STO_LANE_STREAM] = 's', [STO_LANE_CPU] = 'c',
+                              [STO_LANE_PHASED] = 'p'};
     static char text[N + 1];
     for (uint32_t l = 0; l < N; l++)
-        text[l] = lanes[l] == STO_LANE_RESIDENT ? 'r' : lanes[l] == STO_LANE_STREAM ? 's' : 'c';
+        text[l] = of[lanes[l]];
     return text;
 }
 
@@ -127,9 +129,21 @@ static void lanes_that_are_given_stay(void **state)
     assert_int_equal(p.resident_bytes, 25);
     assert_int_equal(p.streamed_bytes, 45);
     assert_int_equal(p.cpu_bytes, 10);
+    assert_int_equal(p.n_phased, 0);
+    given[5] = STO_LANE_PHASED; /* the ring is for it, too */
+    given[0] = given[1] = given[2] = given[4] = given[6] = STO_LANE_RESIDENT;
+    assert_int_equal(sto_placement_make(&in, &p, &err), STO_OK);
+    assert_string_equal(letters(lanes), "rrrrrprr");
+    assert_int_equal(p.n_cpu, 1);
+    assert_int_equal(p.n_phased, 1);
+    assert_int_equal(p.n_streamed, 0);
+    assert_int_equal(p.ring_slots, 1);
+    assert_int_equal(p.slot_bytes, 10);
+    assert_int_equal(p.cpu_bytes, 10);
+    assert_int_equal(p.phased_bytes, 10);
     given[3] = STO_LANE_COUNT;
     assert_int_equal(sto_placement_make(&in, &p, &err), STO_ERR_USAGE);
-    assert_non_null(strstr(err.message, "layer 3 cannot go to lane 3"));
+    assert_non_null(strstr(err.message, "layer 3 cannot go to lane 4"));
 }
 
 /* ---- --place ---- */
@@ -145,6 +159,8 @@ static void places_are_read(void **state)
         {"stream:2", "rrsrrrrr"},
         {"resident:0-3,stream:4-5,cpu:6-7", "rrrrsscc"},
         {"stream:7,stream:0,cpu:3-4", "srrccrrs"},
+        {"phased", "pppppppp"},
+        {"resident:0-4,phased:5-6", "rrrrrppr"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         enum sto_lane *lanes;
@@ -158,12 +174,12 @@ static void places_are_read(void **state)
 static void places_are_written_as_they_are_read(void **state)
 {
     (void)state;
-    enum { PLACEMENTS = 6561 }; /* 3 lanes for each of N */
+    enum { PLACEMENTS = 65536 }; /* 4 lanes for each of N */
     for (uint32_t i = 0; i < PLACEMENTS; i++) {
         enum sto_lane given[N], *lanes;
         char text[256];
-        for (uint32_t l = 0, rest = i; l < N; l++, rest /= 3)
-            given[l] = (enum sto_lane)(rest % 3);
+        for (uint32_t l = 0, rest = i; l < N; l++, rest /= 4)
+            given[l] = (enum sto_lane)(rest % 4);
         sto_place_text(given, N, text, sizeof text);
         assert_int_equal(sto_parse_place(text, N, &lanes, NULL), STO_OK);
         assert_memory_equal(lanes, given, sizeof given);

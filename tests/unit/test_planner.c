@@ -375,6 +375,72 @@ static void without_phases_layers_stay_for_prompts(void **state)
     assert_int_equal(p.figures.kv_host_bytes > 0, in.kv_bytes_per_token > 0);
 }
 
+/* Layers that decode on the processor are streamed for prompts: one decode that is worked out by hand, and one prompt.
+ * Four layers of 100 MB, room for one and a ring of two on the device, no KV; decode takes 10 ms for each on the
+ * processor, 1 ms on the device and 10 ms through the link. */
+static void prompts_go_through_the_ring(void **state)
+{
+    static const uint64_t layers[4] = {100000000, 100000000, 100000000, 100000000};
+    struct planned p;
+    (void)state;
+    struct sto_planner_input in = {
+        .layer_bytes = layers, .n_layers = 4, .output_bytes = 1000, .embedding_bytes = 1000,
+        .layer_flops = 4e9, .ctx_tokens = 1000, .ubatch_tokens = 100, .vram_bytes = 300002000,
+        .means = STO_PLAN_CPU | STO_PLAN_OVERLAP | STO_PLAN_PHASES, .ring_slots = 2,
+        .rates = {.vram_gb_per_s = 100, .link_gb_per_s = 10, .cpu_gb_per_s = 10, .compute_tflop_per_s = 10,
+                  .cpu_tflop_per_s = 0.1},
+    };
+    room(&p);
+    p.plan.ring_slots = 2;
+    p.decode[0] = p.prefill[0] = STO_LANE_RESIDENT;
+    for (int l = 1; l < 4; l++) {
+        p.decode[l] = STO_LANE_CPU;
+        p.prefill[l] = STO_LANE_STREAM;
+    }
+    assert_int_equal(sto_plan_predict(&in, &p.plan, &p.figures, NULL), STO_OK);
+    assert_true(fabs(p.figures.decode.seconds - 0.031) < 1e-6);
+    assert_true(fabs(p.figures.prefill.seconds - 0.040) < 1e-6); /* 10 ms of arithmetic each, beside 30 of copies */
+    assert_int_equal(p.figures.device_bytes, 100000000 + 2 * 100000000 + 2000);
+    assert_int_equal(p.figures.decode_lanes[STO_LANE_PHASED].layers, 3);
+    assert_int_equal(p.figures.decode_lanes[STO_LANE_PHASED].bytes, 300000000);
+    /* 1 MB of KV for each layer and 1,000 tokens: 100 new ones go back, and at a depth of 400 so many come before */
+    in.kv_bytes_per_token = 4000;
+    in.depth_tokens = 400;
+    assert_int_equal(sto_plan_predict(&in, &p.plan, &p.figures, NULL), STO_OK);
+    assert_int_equal(p.figures.kv_device_bytes, 2000000); /* of the resident layer, and of one that visits */
+    assert_int_equal(p.figures.kv_host_bytes, 3000000);
+    assert_true(fabs(p.figures.prefill.link_s - 3 * (0.01 + 500 * 1000 / 10e9)) < 1e-9);
+    /* shorter passes than the plan takes for prompts are the processor's */
+    p.plan.prompt_tokens = 101;
+    assert_int_equal(sto_plan_predict(&in, &p.plan, &p.figures, NULL), STO_OK);
+    assert_true(p.figures.prefill.seconds > 3.0);
+}
+
+/* From so many tokens on the plan's prompts are faster its way, with what a change of phases costs; with half as many
+ * they are not. */
+static void short_passes_stay_on_the_processor(void **state)
+{
+    (void)state;
+    for (size_t d = 4; d < N_DESKTOPS; d++) {
+        struct planned p, stay;
+        struct sto_planner_input in = model_8b(2.5, &desktops[d]);
+        must_make(&in, &p);
+        const uint32_t n = p.plan.prompt_tokens;
+        assert_true(n >= 2 && n <= 64);
+        stay = p;
+        stay.plan.decode = stay.plan.prefill = stay.decode;
+        stay.plan.prompt_tokens = p.plan.prompt_tokens = 0;
+        const double change = (double)(p.plan.ring_slots * p.plan.slot_bytes) / in.rates.link_gb_per_s / 1e9;
+        for (uint32_t half = 1; half <= 2; half++) {
+            in.ubatch_tokens = n / half;
+            assert_int_equal(sto_plan_predict(&in, &p.plan, &p.figures, NULL), STO_OK);
+            assert_int_equal(sto_plan_predict(&in, &stay.plan, &stay.figures, NULL), STO_OK);
+            const bool faster = p.figures.prefill.seconds + change < stay.figures.prefill.seconds;
+            assert_true(faster == (half == 1));
+        }
+    }
+}
+
 /* A batch of 2,048 hides the copies of all that does not fit into 4 GB behind its arithmetic. */
 static void large_batches_hide_copies(void **state)
 {
@@ -559,6 +625,8 @@ int main(void)
         cmocka_unit_test(host_memory_is_a_budget_too),
         cmocka_unit_test(a_program_is_planned_for_as_it_is),
         cmocka_unit_test(without_phases_layers_stay_for_prompts),
+        cmocka_unit_test(prompts_go_through_the_ring),
+        cmocka_unit_test(short_passes_stay_on_the_processor),
         cmocka_unit_test(large_batches_hide_copies),
         cmocka_unit_test(the_ring_is_played_through),
         cmocka_unit_test(crossings_are_played_through),
