@@ -185,11 +185,13 @@ static void add_memory(cJSON *o, const struct sto_plan_report *r)
 {
     const struct sto_plan_figures *f = &r->plan->figures;
     cJSON *lanes = cJSON_AddObjectToObject(o, "lanes");
-    for (int lane = 0; lane < STO_LANE_COUNT; lane++) {
+    for (int lane = 0; lane < STO_LANE_PHASED; lane++) { /* phased layers decode on the processor, and count there */
         cJSON *share = cJSON_AddObjectToObject(lanes, sto_lane_name((enum sto_lane)lane));
         add_number(share, "layers", f->decode_lanes[lane].layers);
         add_number(share, "bytes", (double)f->decode_lanes[lane].bytes);
     }
+    add_number(o, "phased_layers", f->decode_lanes[STO_LANE_PHASED].layers);
+    add_number(o, "phased_bytes", (double)f->decode_lanes[STO_LANE_PHASED].bytes);
     add_text(o, "embedding", sto_lane_name(r->plan->plan.embedding));
     add_text(o, "output", sto_lane_name(r->plan->plan.output));
     add_number(o, "ring_slots", r->plan->plan.ring_slots);

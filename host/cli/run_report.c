@@ -63,9 +63,10 @@ void sto_run_print_summary(const struct sto_stack *s, const struct sto_run_answe
     const struct sto_generate_result *r = &a->result;
     char weights[32], kv[32], used[32], lanes[STO_LANES_TEXT_BYTES], where[64] = "", thought[48] = "";
     const double rate = per_second(timed_tokens(r), r->generate_ns);
-    sto_bytes_text(s->info.weight_bytes, weights, sizeof weights);
+    const bool without = sto_stack_is_without_device(&s->info);
+    sto_bytes_text(without ? s->info.cpu_bytes : s->info.weight_bytes, weights, sizeof weights);
     sto_bytes_text(s->info.kv_bytes_per_token * s->info.ctx_tokens, kv, sizeof kv);
-    sto_bytes_text(sto_stack_device_peak_bytes(s), used, sizeof used);
+    sto_bytes_text(without ? s->info.host_bytes : sto_stack_device_peak_bytes(s), used, sizeof used);
     if (s->info.cpu_layers > 0)
         (void)snprintf(where, sizeof where, ": %s", s->processor);
     (void)sto_lanes_text(&s->info, sto_model_n_layers(s->model), lanes);
@@ -73,11 +74,12 @@ void sto_run_print_summary(const struct sto_stack *s, const struct sto_run_answe
         (void)snprintf(thought, sizeof thought, " (%zu of them thoughts)", a->n_thought);
     (void)fprintf(stderr,
                   "%sprompt %zu tokens, %.1f/s; generated %zu%s, %.1f/s (%.2f GB/s of weights), ended by %s; "
-                  "device memory %s (weights %s%s%s, KV of %u tokens %s); loaded in %.1f s\n",
+                  "%s memory %s (weights %s%s%s, KV of %u tokens %s); loaded in %.1f s\n",
                   sto_device_simulator(s->device) != NULL ? "simulated: " : "", r->n_prompt_tokens,
                   per_second(r->n_prompt_tokens, r->prompt_ns), r->n_tokens, thought, rate,
-                  rate * (double)s->info.read_bytes_per_token / 1e9, sto_stop_name(r->stop), used, weights, lanes,
-                  where, s->info.ctx_tokens, kv, (double)s->info.load_ns / 1e9);
+                  rate * (double)s->info.read_bytes_per_token / 1e9, sto_stop_name(r->stop),
+                  without ? "main" : "device", used, weights, lanes, where, s->info.ctx_tokens, kv,
+                  (double)s->info.load_ns / 1e9);
 }
 
 void sto_run_print_step(const struct sto_stack *s)

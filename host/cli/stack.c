@@ -76,27 +76,27 @@ static bool needs_device(const char *place)
 /* Whether an option or the environment says something that only a device can do. */
 static bool speaks_of_device(const struct sto_options *o)
 {
-    return sto_options_device_name(o) != NULL || o->common.vram_bytes != 0 || o->common.ram_bytes != 0 ||
-           o->common.pinned_bytes != 0 || o->common.ring != 0 || o->common.copy != STO_COPY_AUTO ||
-           o->common.sim != NULL || o->common.validation || o->common.no_f16 || o->common.no_int_dot ||
-           o->common.no_self_test || o->common.subgroup_size != 0 ||
+    return sto_options_device_name(o) != NULL || o->common.vram_bytes != 0 || o->common.pinned_bytes != 0 ||
+           o->common.ring != 0 || o->common.copy != STO_COPY_AUTO || o->common.sim != NULL || o->common.validation ||
+           o->common.no_f16 || o->common.no_int_dot || o->common.no_self_test || o->common.subgroup_size != 0 ||
            o->own.shape != NULL || o->own.sweep == STO_SWEEP_VRAM;
 }
 
 /* The processor reads all weights into memory; a larger model is better off with what a plan makes of it. */
-static bool fits_main_memory(const struct sto_model *model)
+static bool fits_main_memory(const struct sto_options *options, const struct sto_model *model)
 {
+    const uint64_t ram = options->common.ram_bytes != 0 ? options->common.ram_bytes : sto_ram_bytes();
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < model->n_weights; i++)
         bytes += model->weights[i].bytes;
-    return sto_ram_bytes() == 0 || bytes <= sto_ram_bytes() / 4 * 3;
+    return ram == 0 || bytes <= ram / 4 * 3;
 }
 
 bool sto_stack_prefers_processor(const struct sto_options *options, const struct sto_device *device,
                                  const struct sto_model *model)
 {
     return options->common.place == NULL && !speaks_of_device(options) &&
-           sto_device_get_snapshot(device)->kind == STO_DEVICE_CPU && fits_main_memory(model);
+           sto_device_get_snapshot(device)->kind == STO_DEVICE_CPU && fits_main_memory(options, model);
 }
 
 static void settle_place(struct sto_stack *stack, const struct sto_options *options)
@@ -120,8 +120,8 @@ enum sto_status sto_stack_open_device(struct sto_stack *stack, const struct sto_
         return status;
     settle_place(stack, options);
     if (!needs_device(stack->place)) {
-        sto_print_message(STO_LOG_INFO, "Vulkan has no GPU here, only a driver for the processor, which computes by "
-                                        "itself faster; --device 0 would use the driver");
+        callbacks.log(callbacks.user, STO_LOG_INFO, "Vulkan has no GPU here, only a driver for the processor, which "
+                                                    "computes by itself faster; --device 0 would use the driver");
         sto_device_close(stack->device);
         stack->device = NULL;
     }
