@@ -68,7 +68,8 @@ void sto_run_print_summary(const struct sto_stack *s, const struct sto_run_answe
     sto_bytes_text(s->info.kv_bytes_per_token * s->info.ctx_tokens, kv, sizeof kv);
     sto_bytes_text(without ? s->info.host_bytes : sto_stack_device_peak_bytes(s), used, sizeof used);
     if (s->info.cpu_layers > 0)
-        (void)snprintf(where, sizeof where, ": %s", s->processor);
+        (void)snprintf(where, sizeof where, ": %s, %u %s", s->info.cpu_level, (unsigned)s->info.cpu_threads,
+                       s->info.cpu_threads == 1 ? "thread" : "threads");
     (void)sto_lanes_text(&s->info, sto_model_n_layers(s->model), lanes);
     if (a->n_thought > 0)
         (void)snprintf(thought, sizeof thought, " (%zu of them thoughts)", a->n_thought);

@@ -329,6 +329,21 @@ def the_processor_alone_says_the_same_without_any_driver():
 
 
 @test
+def layers_go_elsewhere_for_prompts():
+    asked = ["-p", "Tell me a story about a fox who finds a key. " * 4, "--temp", "0", "-n", "12", "--math", "exact"]
+    whole = run_json(*asked)
+    check(whole["memory"]["phased_layers"] == 0, "phased without a need for it")
+    for place, phased, cpu in (("phased", 4, 4), ("resident:0,phased:1-2", 2, 2), ("stream:0,phased:1,cpu:2", 1, 2)):
+        got = run_json(*asked, "--place", place)
+        m = got["memory"]
+        check(got["tokens"] == whole["tokens"], "other tokens with --place %s: %s" % (place, got["tokens"]))
+        check((m["phased_layers"], m["cpu_layers"]) == (phased, cpu) and m["phased_bytes"] > 0, "%s: %s" % (place, m))
+        told = good("run", DEMO, *asked, "--place", place).err.decode()
+        check("streamed for prompts" in told, "nothing is said of %s: %s" % (place, told))
+    expect_error(strato("run", DEMO, *asked, "--place", "phases:1"), 2, "phases", "phased")
+
+
+@test
 def without_a_gpu_the_processor_is_the_default():
     kinds = [d["kind"] for d in json.loads(good("devices", "--json").out)]
     asked, own = ["-p", "Tell me a story.", "--temp", "0", "-n", "8"], environment(STRATO_DEVICE=None)
