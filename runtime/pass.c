@@ -106,8 +106,8 @@ struct sto_forward sto_engine_forward(struct sto_engine *e, struct sto_recording
     };
 }
 
-/* The layers of a segment, between waits for those that are streamed. The KV cache of phased layers moves while these
- * come, and while the next ones do. */
+/* The layers of a segment, between waits for those that are streamed. The KV cache of phased layers moves within the
+ * batch of their kernels. */
 static void record_layers(struct sto_engine *e, struct sto_forward *f, enum sto_phase phase,
                           const struct sto_pass_segment *segment, const struct sto_work *work)
 {
@@ -119,17 +119,17 @@ static void record_layers(struct sto_engine *e, struct sto_forward *f, enum sto_
     for (uint32_t l = segment->first_layer; l < segment->first_layer + segment->n_layers; l++) {
         const bool phased = e->lanes[l] == STO_LANE_PHASED;
         const bool streamed = sto_lane_in(e->lanes[l], phase) == STO_LANE_STREAM;
-        if (phased)
-            sto_phase_record_kv(e, rec, l, work, false);
         if (streamed)
             sto_copy_record_begin(copy, rec, n_streamed);
+        if (phased)
+            sto_phase_record_kv(e, rec, l, work, false);
         e->model->vtable->record_layer(e->model, f, l);
-        if (streamed)
-            sto_copy_record_end(copy, rec, n_streamed++);
         if (phased)
             sto_phase_record_kv(e, rec, l, work, true);
+        if (streamed)
+            sto_copy_record_end(copy, rec, n_streamed++);
     }
-    sto_recording_get_stats(f->ops.rec, &after);
+    sto_recording_get_stats(rec, &after);
     if (f->n_cols == 1) {
         e->info.layer_dispatches += after.dispatches - before.dispatches;
         e->info.layer_barriers += after.barriers - before.barriers;
